@@ -1,0 +1,144 @@
+// The addon: every op of the table as a function, tensors, and what the device says of itself.
+#include <napi.h>
+
+#include "addon/bind.h"
+#include "addon/environment.h"
+#include "addon/tensor_handle.h"
+#include "cpu/isa.h"
+#include "cpu/thread_pool.h"
+
+namespace convgrad::addon {
+
+namespace {
+
+/// synchronize(): blocks until the device is idle.
+Napi::Value synchronize(const Napi::CallbackInfo& info) {
+  return guarded(info, [&]() -> Napi::Value {
+    Environment::of(info.Env()).device()->synchronize();
+    return info.Env().Undefined();
+  });
+}
+
+/// settled(): a promise for everything that is enqueued now.
+Napi::Value settled(const Napi::CallbackInfo& info) {
+  return guarded(info, [&]() -> Napi::Value {
+    Environment& environment = Environment::of(info.Env());
+    auto deferred = std::make_shared<Napi::Promise::Deferred>(info.Env());
+    environment.device()->notify(environment.on_javascript_thread([deferred](Napi::Env env, const Error* error) {
+      if (error) {
+        deferred->Reject(Environment::of(env).to_javascript(*error).Value());
+      } else {
+        deferred->Resolve(env.Undefined());
+      }
+    }));
+    return deferred->Promise();
+  });
+}
+
+Napi::Value memory(const Napi::CallbackInfo& info) {
+  return guarded(info, [&]() -> Napi::Value {
+    const MemoryStats& stats = Environment::of(info.Env()).device()->allocator().stats();
+    Napi::Object object = Napi::Object::New(info.Env());
+    object.Set("bytes", static_cast<double>(stats.in_use));
+    object.Set("cachedBytes", static_cast<double>(stats.cached));
+    object.Set("peakBytes", static_cast<double>(stats.peak));
+    object.Set("blocks", static_cast<double>(stats.blocks));
+    object.Set("limitBytes", static_cast<double>(stats.limit));
+    return object;
+  });
+}
+
+Napi::Value trim_memory(const Napi::CallbackInfo& info) {
+  return guarded(info, [&]() -> Napi::Value {
+    Environment::of(info.Env()).device()->allocator().trim();
+    return info.Env().Undefined();
+  });
+}
+
+Napi::Value reset_peak_memory(const Napi::CallbackInfo& info) {
+  return guarded(info, [&]() -> Napi::Value {
+    Environment::of(info.Env()).device()->allocator().reset_peak();
+    return info.Env().Undefined();
+  });
+}
+
+Napi::Value set_memory_limit(const Napi::CallbackInfo& info) {
+  return guarded(info, [&]() -> Napi::Value {
+    const int64_t bytes = read_integer(info[0], "setMemoryLimit", "bytes");
+    check(bytes >= 0, "ERR_VALUE", "setMemoryLimit: bytes must not be negative, got ", bytes);
+    Environment::of(info.Env()).device()->allocator().set_limit(static_cast<size_t>(bytes));
+    return info.Env().Undefined();
+  });
+}
+
+Napi::Value set_threads(const Napi::CallbackInfo& info) {
+  return guarded(info, [&]() -> Napi::Value {
+    int count = 0;
+    read_argument(info[0], "setThreads", "count", count);
+    cpu::set_thread_count(count);
+    return info.Env().Undefined();
+  });
+}
+
+Napi::Value device_info(const Napi::CallbackInfo& info) {
+  return guarded(info, [&]() -> Napi::Value {
+    const Napi::Env env = info.Env();
+    Napi::Object object = Napi::Object::New(env);
+    object.Set("device", Environment::of(env).device()->name());
+    object.Set("isa", cpu::kernels().isa);
+    object.Set("lanes", cpu::kernels().lanes);
+    object.Set("threads", cpu::thread_count());
+    Napi::Array isas = Napi::Array::New(env);
+    for (const char* name : cpu::available_isas()) isas.Set(isas.Length(), name);
+    object.Set("availableIsas", isas);
+#if defined(CONVGRAD_WITH_CUDA)
+    object.Set("builtWithCuda", true);
+#else
+    object.Set("builtWithCuda", false);
+#endif
+    return object;
+  });
+}
+
+Napi::Value set_error_class(const Napi::CallbackInfo& info) {
+  Environment::of(info.Env()).set_error_class(info[0].As<Napi::Function>());
+  return info.Env().Undefined();
+}
+
+Napi::Object init(Napi::Env env, Napi::Object exports) {
+  try {
+    env.SetInstanceData(new Environment(env));
+  } catch (const Error& error) {
+    Napi::Error failure = Napi::Error::New(env, error.what());
+    failure.Set("code", Napi::String::New(env, error.code()));
+    throw failure;
+  }
+  const auto add = [&](const char* name, Napi::Value (*function)(const Napi::CallbackInfo&)) {
+    exports.Set(name, Napi::Function::New(env, function, name));
+  };
+  Napi::Array signatures = Napi::Array::New(env);
+#define CONVGRAD_OP(Op)   \
+  add(Op::name, call<Op>); \
+  signatures.Set(signatures.Length(), signature<Op>(env));
+#include "ops.inc"
+#undef CONVGRAD_OP
+  exports.Set("signatures", signatures);
+  export_tensor_functions(env, exports);
+  add("synchronize", synchronize);
+  add("settled", settled);
+  add("memory", memory);
+  add("trimMemory", trim_memory);
+  add("resetPeakMemory", reset_peak_memory);
+  add("setMemoryLimit", set_memory_limit);
+  add("setThreads", set_threads);
+  add("deviceInfo", device_info);
+  add("setErrorClass", set_error_class);
+  return exports;
+}
+
+}  // namespace
+
+}  // namespace convgrad::addon
+
+static Napi::Object init_convgrad(Napi::Env env, Napi::Object exports) { return convgrad::addon::init(env, exports); }
+NODE_API_MODULE(convgrad, init_convgrad)

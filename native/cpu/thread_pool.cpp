@@ -1,0 +1,124 @@
+#include "cpu/thread_pool.h"
+
+#include <algorithm>
+#include <atomic>
+#include <condition_variable>
+#include <cstdlib>
+#include <exception>
+#include <mutex>
+#include <thread>
+
+#include "cpu/spin.h"
+#include "error.h"
+
+namespace convgrad::cpu {
+
+namespace {
+
+constexpr int kMaxThreads = 256;
+
+struct Loop {
+  FunctionRef<void(int64_t, int)> body;
+  int64_t tasks;
+  int max_workers;
+  std::atomic<int64_t> next{0};
+  int entered = 1;  // workers that took part, the caller included; guarded by the pool's mutex
+  int inside = 0;   // workers other than the caller that have not left; guarded by the pool's mutex
+  std::exception_ptr error = nullptr;
+
+  void work(int worker, std::mutex& mutex) {
+    try {
+      for (int64_t task; (task = next.fetch_add(1, std::memory_order_relaxed)) < tasks;) body(task, worker);
+    } catch (...) {
+      next.store(tasks, std::memory_order_relaxed);
+      std::lock_guard lock(mutex);
+      if (!error) error = std::current_exception();
+    }
+  }
+};
+
+class ThreadPool {
+ public:
+  int threads() const { return threads_.load(std::memory_order_relaxed); }
+  void set_threads(int count) { threads_.store(count, std::memory_order_relaxed); }
+
+  void run(int64_t tasks, FunctionRef<void(int64_t, int)> body) {
+    const int workers = static_cast<int>(std::min<int64_t>(tasks, threads()));
+    if (workers <= 1) {
+      for (int64_t task = 0; task < tasks; ++task) body(task, 0);
+      return;
+    }
+    std::lock_guard one_caller(callers_);  // several JavaScript threads may share the pool
+    Loop loop{body, tasks, workers};
+    {
+      std::lock_guard lock(mutex_);
+      while (started_ < workers - 1) {
+        std::thread(&ThreadPool::serve, this).detach();
+        ++started_;
+      }
+      loop_ = &loop;
+      generation_.fetch_add(1, std::memory_order_release);
+    }
+    wake_.notify_all();
+    loop.work(0, mutex_);
+    std::unique_lock lock(mutex_);
+    loop_ = nullptr;
+    left_.wait(lock, [&] { return loop.inside == 0; });
+    if (loop.error) std::rethrow_exception(loop.error);
+  }
+
+ private:
+  void serve() {
+    uint64_t seen = 0;
+    for (;;) {
+      spin_until([&] { return generation_.load(std::memory_order_acquire) != seen; });
+      std::unique_lock lock(mutex_);
+      wake_.wait(lock, [&] { return generation_.load(std::memory_order_relaxed) != seen; });
+      seen = generation_.load(std::memory_order_relaxed);
+      Loop* loop = loop_;
+      if (!loop || loop->entered >= loop->max_workers) continue;
+      const int worker = loop->entered++;
+      ++loop->inside;
+      lock.unlock();
+      loop->work(worker, mutex_);
+      lock.lock();
+      if (--loop->inside == 0) left_.notify_one();
+    }
+  }
+
+  std::mutex callers_;
+  std::mutex mutex_;
+  std::condition_variable wake_, left_;
+  std::atomic<uint64_t> generation_{0};
+  std::atomic<int> threads_{initial_threads()};
+  int started_ = 0;
+  Loop* loop_ = nullptr;
+
+  static int initial_threads() {
+    if (const char* text = std::getenv("CONVGRAD_THREADS"); text && *text) {
+      const int count = std::atoi(text);
+      check(count >= 1 && count <= kMaxThreads, "ERR_VALUE", "CONVGRAD_THREADS must be from 1 to ", kMaxThreads, ", got ", text);
+      return count;
+    }
+    return std::clamp(static_cast<int>(std::thread::hardware_concurrency()), 1, kMaxThreads);
+  }
+};
+
+/// Never destroyed: at exit its threads may still be running.
+ThreadPool& pool() {
+  static ThreadPool& instance = *new ThreadPool;
+  return instance;
+}
+
+}  // namespace
+
+int thread_count() { return pool().threads(); }
+
+void set_thread_count(int count) {
+  check(count >= 1 && count <= kMaxThreads, "ERR_VALUE", "setThreads: count must be from 1 to ", kMaxThreads, ", got ", count);
+  pool().set_threads(count);
+}
+
+void parallel_for(int64_t tasks, FunctionRef<void(int64_t, int)> body) { pool().run(tasks, body); }
+
+}  // namespace convgrad::cpu

@@ -1,0 +1,54 @@
+// The interface of a backend. Every device is a FIFO stream: commands are enqueued and return at once, run in order, and
+// are waited for only where the host reads a result.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "allocator.h"
+#include "command.h"
+#include "tensor.h"
+
+namespace convgrad {
+
+class Device : public MemorySource {
+ public:
+  /// Called on a thread of the device when everything before it has run; `error` is null on success.
+  using Done = std::function<void(const Error* error)>;
+
+  virtual const char* name() const = 0;
+
+  void* allocate(size_t bytes, bool idle) { return allocator_.allocate(bytes, idle); }
+  void deallocate(void* block) { allocator_.deallocate(block); }
+  Allocator& allocator() { return allocator_; }
+
+  /// The functions that run ops here, indexed by op.
+  virtual const Kernel& kernel(OpId op) const = 0;
+
+  /// Hands a command to the stream. Blocks while the queue is full. Throws an error that an earlier command left behind,
+  /// once; commands between the failing one and this call were skipped, so that no state was built on a failed result.
+  virtual void enqueue(std::unique_ptr<Command> command) = 0;
+
+  /// Writes an idle tensor (Tensor::allocate with `idle`) from host memory before returning.
+  virtual void upload(const Tensor& destination, const void* source) = 0;
+
+  /// Copies the tensor to `destination` after everything that is enqueued now has run, then calls `done`.
+  virtual void download(const Tensor& source, void* destination, Done done) = 0;
+
+  /// Tells the device that JavaScript has seen the error that `done` got, so that new commands may run.
+  virtual void acknowledge_error() = 0;
+
+  /// Calls `done` after everything that is enqueued now has run.
+  virtual void notify(Done done) = 0;
+
+  /// Blocks until every command has run. Throws an error that a command left behind, once.
+  virtual void synchronize() = 0;
+
+ protected:
+  /// The derived class must trim in its destructor, while it can still free.
+  Device() : allocator_(*this) {}
+  Allocator allocator_;
+};
+
+}  // namespace convgrad

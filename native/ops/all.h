@@ -1,0 +1,26 @@
+// Every op, and the ids that ops.inc gives them.
+#pragma once
+
+#include "ops/elementwise.h"
+#include "ops/op.h"
+
+namespace convgrad {
+
+enum class OpId : uint16_t {
+#define CONVGRAD_OP(Op) Op,
+#include "ops.inc"
+#undef CONVGRAD_OP
+  count
+};
+
+constexpr int kOpCount = static_cast<int>(OpId::count);
+
+template <class Op>
+constexpr OpId id_of = OpId::count;
+#define CONVGRAD_OP(Op) \
+  template <>           \
+  constexpr OpId id_of<Op> = OpId::Op;
+#include "ops.inc"
+#undef CONVGRAD_OP
+
+}  // namespace convgrad
