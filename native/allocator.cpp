@@ -52,7 +52,8 @@ void* Allocator::take_cached(size_t size, bool idle) {
   auto chosen = blocks.end() - 1;  // the warmest in the cache
   if (idle) {
     const uint64_t completed = source_.completed();
-    chosen = std::find_if(blocks.begin(), blocks.end(), [&](const FreeBlock& b) { return b.last_command <= completed; });
+    chosen =
+        std::find_if(blocks.begin(), blocks.end(), [&](const FreeBlock& b) { return b.last_command <= completed; });
     if (chosen == blocks.end()) return nullptr;
   }
   void* block = chosen->block;

@@ -1,7 +1,7 @@
 // A caching allocator with size classes, used by every device and only from the JavaScript thread.
 //
-// Freeing is stream-ordered: commands run in the order they were enqueued, so a block that JavaScript has disposed may be
-// handed to the next command at once, even while older commands still read it. Only memory that the *host* writes
+// Freeing is stream-ordered: commands run in the order they were enqueued, so a block that JavaScript has disposed may
+// be handed to the next command at once, even while older commands still read it. Only memory that the *host* writes
 // directly (uploads) must be idle; for that every free block remembers the last command that could have touched it.
 #pragma once
 

@@ -1,4 +1,5 @@
-// An op as a recorded command: parameters, views of operands and outputs, scratch memory, and the function that runs it.
+// An op as a recorded command: parameters, views of operands and outputs, scratch memory, and the function that runs
+// it.
 #pragma once
 
 #include <array>

@@ -1,5 +1,5 @@
-// The interface of a backend. Every device is a FIFO stream: commands are enqueued and return at once, run in order, and
-// are waited for only where the host reads a result.
+// The interface of a backend. Every device is a FIFO stream: commands are enqueued and return at once, run in order,
+// and are waited for only where the host reads a result.
 #pragma once
 
 #include <functional>
@@ -26,8 +26,9 @@ class Device : public MemorySource {
   /// The functions that run ops here, indexed by op.
   virtual const Kernel& kernel(OpId op) const = 0;
 
-  /// Hands a command to the stream. Blocks while the queue is full. Throws an error that an earlier command left behind,
-  /// once; commands between the failing one and this call were skipped, so that no state was built on a failed result.
+  /// Hands a command to the stream. Blocks while the queue is full. Throws an error that an earlier command left
+  /// behind, once; commands between the failing one and this call were skipped, so that no state was built on a failed
+  /// result.
   virtual void enqueue(std::unique_ptr<Command> command) = 0;
 
   /// Writes an idle tensor (Tensor::allocate with `idle`) from host memory before returning.

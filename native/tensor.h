@@ -1,5 +1,5 @@
-// Shape, DType, Storage and Tensor: what every op and every device agrees on. Tensors are dense and row-major; a reshape
-// shares the storage, everything else copies.
+// Shape, DType, Storage and Tensor: what every op and every device agrees on. Tensors are dense and row-major; a
+// reshape shares the storage, everything else copies.
 #pragma once
 
 #include <array>
@@ -24,11 +24,17 @@ std::ostream& operator<<(std::ostream& out, DType dtype);
 template <class T>
 constexpr DType dtype_of();
 template <>
-constexpr DType dtype_of<float>() { return DType::float32; }
+constexpr DType dtype_of<float>() {
+  return DType::float32;
+}
 template <>
-constexpr DType dtype_of<int32_t>() { return DType::int32; }
+constexpr DType dtype_of<int32_t>() {
+  return DType::int32;
+}
 template <>
-constexpr DType dtype_of<uint8_t>() { return DType::uint8; }
+constexpr DType dtype_of<uint8_t>() {
+  return DType::uint8;
+}
 
 constexpr int kMaxRank = 8;
 
@@ -86,7 +92,8 @@ struct Tensor {
 
   size_t bytes() const { return static_cast<size_t>(shape.size()) * size_of(dtype); }
 
-  /// A tensor with undefined contents. With `idle`, no command in flight touches its memory, so that the host may write it at once.
+  /// A tensor with undefined contents. With `idle`, no command in flight touches its memory, so that the host may write
+  /// it at once.
   static Tensor allocate(const std::shared_ptr<Device>& device, DType dtype, const Shape& shape, bool idle = false);
 };
 

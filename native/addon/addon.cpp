@@ -117,7 +117,7 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
     exports.Set(name, Napi::Function::New(env, function, name));
   };
   Napi::Array signatures = Napi::Array::New(env);
-#define CONVGRAD_OP(Op)   \
+#define CONVGRAD_OP(Op)    \
   add(Op::name, call<Op>); \
   signatures.Set(signatures.Length(), signature<Op>(env));
 #include "ops.inc"

@@ -49,13 +49,13 @@ inline void read_argument(const Napi::Value& value, const char* op, const char* 
 inline void read_argument(const Napi::Value& value, const char* op, const char* field, IntList& out) {
   check(value.IsArray(), "ERR_VALUE", op, ": ", field, " must be an array of integers");
   const Napi::Array array = value.As<Napi::Array>();
-  check(array.Length() <= kMaxRank, "ERR_VALUE", op, ": ", field, " has ", array.Length(), " entries, at most ", kMaxRank,
-        " are allowed");
+  check(array.Length() <= kMaxRank, "ERR_VALUE", op, ": ", field, " has ", array.Length(), " entries, at most ",
+        kMaxRank, " are allowed");
   out.clear();
   for (uint32_t i = 0; i < array.Length(); ++i) out.push_back(read_integer(array.Get(i), op, field));
 }
 template <class Enum>
-  requires std::is_enum_v<Enum>
+requires std::is_enum_v<Enum>
 void read_argument(const Napi::Value& value, const char* op, const char* field, Enum& out) {
   const EnumNames names = names_of(Enum{});
   const std::string given = value.IsString() ? value.As<Napi::String>().Utf8Value() : "a value that is no string";
@@ -77,8 +77,7 @@ inline std::string type_name(double) { return "number"; }
 inline std::string type_name(bool) { return "boolean"; }
 inline std::string type_name(const IntList&) { return "integer[]"; }
 template <class Enum>
-  requires std::is_enum_v<Enum>
-std::string type_name(Enum) {
+requires std::is_enum_v<Enum> std::string type_name(Enum) {
   std::string union_type;
   for (const char* name : names_of(Enum{})) union_type += (union_type.empty() ? "'" : " | '") + std::string(name) + "'";
   return union_type;

@@ -15,13 +15,14 @@ Environment::Environment(Napi::Env env) : env_(env), device_(cpu::make_device())
   check(status == napi_ok, "ERR_INTERNAL", "cannot create a thread-safe function");
   napi_unref_threadsafe_function(env, wake_);
   // After the thread-safe function: hooks run in reverse order, and the device must be quiet before it goes.
-  napi_add_env_cleanup_hook(env, [](void* self) { static_cast<Environment*>(self)->close(); }, this);
+  napi_add_env_cleanup_hook(
+      env, [](void* self) { static_cast<Environment*>(self)->close(); }, this);
 }
 
 Environment::~Environment() = default;
 
-/// The device's thread may call `wake_` until the queue is empty, so drain first. Tensors that JavaScript still holds keep
-/// the device itself alive until they are finalized.
+/// The device's thread may call `wake_` until the queue is empty, so drain first. Tensors that JavaScript still holds
+/// keep the device itself alive until they are finalized.
 void Environment::close() {
   device_->drain();
   napi_release_threadsafe_function(wake_, napi_tsfn_abort);
@@ -51,7 +52,8 @@ void Environment::settle_all(Napi::Env env) {
     if (--pending_ == 0) napi_unref_threadsafe_function(env, wake_);
     if (completion.error) device_->acknowledge_error();
     Napi::HandleScope scope(env);
-    // An exception that leaves this callback aborts the process; resolving throws only while the environment is shut down.
+    // An exception that leaves this callback aborts the process; resolving throws only while the environment is shut
+    // down.
     try {
       completion.settle(env, completion.error.get());
     } catch (const std::exception&) {

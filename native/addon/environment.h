@@ -23,7 +23,8 @@ class Environment {
 
   const std::shared_ptr<Device>& device() { return device_; }
 
-  /// Runs `settle(error)` on the JavaScript thread after everything that is enqueued now; keeps the process alive until then.
+  /// Runs `settle(error)` on the JavaScript thread after everything that is enqueued now; keeps the process alive until
+  /// then.
   using Settle = std::function<void(Napi::Env env, const Error* error)>;
   Device::Done on_javascript_thread(Settle settle);
 

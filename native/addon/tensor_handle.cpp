@@ -13,25 +13,33 @@ constexpr napi_type_tag kTensorTag = {0x6d2f3a1c9b7e4d50, 0x8c1e5f7a2b3d4e69};
 
 Napi::Value to_array(Napi::Env env, const Shape& shape) {
   Napi::Array array = Napi::Array::New(env, static_cast<size_t>(shape.rank()));
-  for (int axis = 0; axis < shape.rank(); ++axis) array.Set(static_cast<uint32_t>(axis), static_cast<double>(shape[axis]));
+  for (int axis = 0; axis < shape.rank(); ++axis)
+    array.Set(static_cast<uint32_t>(axis), static_cast<double>(shape[axis]));
   return array;
 }
 
 DType dtype_of_typed_array(const Napi::TypedArray& array) {
   switch (array.TypedArrayType()) {
-    case napi_float32_array: return DType::float32;
-    case napi_int32_array: return DType::int32;
+    case napi_float32_array:
+      return DType::float32;
+    case napi_int32_array:
+      return DType::int32;
     case napi_uint8_array:
-    case napi_uint8_clamped_array: return DType::uint8;
-    default: fail("ERR_DTYPE", "tensor: data must be a Float32Array, an Int32Array or a Uint8Array");
+    case napi_uint8_clamped_array:
+      return DType::uint8;
+    default:
+      fail("ERR_DTYPE", "tensor: data must be a Float32Array, an Int32Array or a Uint8Array");
   }
 }
 
 napi_typedarray_type typed_array_type(DType dtype) {
   switch (dtype) {
-    case DType::float32: return napi_float32_array;
-    case DType::int32: return napi_int32_array;
-    default: return napi_uint8_array;
+    case DType::float32:
+      return napi_float32_array;
+    case DType::int32:
+      return napi_int32_array;
+    default:
+      return napi_uint8_array;
   }
 }
 

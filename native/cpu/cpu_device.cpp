@@ -93,7 +93,9 @@ class CpuDevice final : public Device {
   }
 
   // ---- MemorySource ----
-  void* raw_allocate(size_t bytes) override { return std::aligned_alloc(kAlignment, (bytes + kAlignment - 1) / kAlignment * kAlignment); }
+  void* raw_allocate(size_t bytes) override {
+    return std::aligned_alloc(kAlignment, (bytes + kAlignment - 1) / kAlignment * kAlignment);
+  }
   void raw_free(void* block) override { std::free(block); }
   uint64_t submitted() const override { return submitted_; }
   uint64_t completed() const override { return completed_.load(std::memory_order_acquire); }

@@ -45,9 +45,15 @@ void run<Fill>(const Args<Fill>& args) {
   const View& y = args.out[0];
   const double value = args.params.value;
   switch (y.dtype) {
-    case DType::float32: std::fill_n(y.as<float>(), y.size(), static_cast<float>(value)); break;
-    case DType::int32: std::fill_n(y.as<int32_t>(), y.size(), static_cast<int32_t>(value)); break;
-    case DType::uint8: std::fill_n(y.as<uint8_t>(), y.size(), static_cast<uint8_t>(value)); break;
+    case DType::float32:
+      std::fill_n(y.as<float>(), y.size(), static_cast<float>(value));
+      break;
+    case DType::int32:
+      std::fill_n(y.as<int32_t>(), y.size(), static_cast<int32_t>(value));
+      break;
+    case DType::uint8:
+      std::fill_n(y.as<uint8_t>(), y.size(), static_cast<uint8_t>(value));
+      break;
   }
 }
 

@@ -8,11 +8,19 @@
 namespace convgrad::cpu {
 
 #if defined(__x86_64__)
-namespace baseline { extern const KernelTable table; }
-namespace avx2 { extern const KernelTable table; }
-namespace avx512 { extern const KernelTable table; }
+namespace baseline {
+extern const KernelTable table;
+}
+namespace avx2 {
+extern const KernelTable table;
+}
+namespace avx512 {
+extern const KernelTable table;
+}
 #else
-namespace neon { extern const KernelTable table; }
+namespace neon {
+extern const KernelTable table;
+}
 #endif
 
 namespace {
@@ -25,7 +33,8 @@ struct Candidate {
 
 std::vector<Candidate> candidates() {
 #if defined(__x86_64__)
-  const bool has_avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("bmi2");
+  const bool has_avx2 =
+      __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("bmi2");
 #if defined(CONVGRAD_WIDE_ON_AVX2)
   const bool has_avx512 = has_avx2;  // 16-lane code lowered to AVX2, to test it on machines without AVX-512
 #else

@@ -97,7 +97,8 @@ class ThreadPool {
   static int initial_threads() {
     if (const char* text = std::getenv("CONVGRAD_THREADS"); text && *text) {
       const int count = std::atoi(text);
-      check(count >= 1 && count <= kMaxThreads, "ERR_VALUE", "CONVGRAD_THREADS must be from 1 to ", kMaxThreads, ", got ", text);
+      check(count >= 1 && count <= kMaxThreads, "ERR_VALUE", "CONVGRAD_THREADS must be from 1 to ", kMaxThreads,
+            ", got ", text);
       return count;
     }
     return std::clamp(static_cast<int>(std::thread::hardware_concurrency()), 1, kMaxThreads);
@@ -115,7 +116,8 @@ ThreadPool& pool() {
 int thread_count() { return pool().threads(); }
 
 void set_thread_count(int count) {
-  check(count >= 1 && count <= kMaxThreads, "ERR_VALUE", "setThreads: count must be from 1 to ", kMaxThreads, ", got ", count);
+  check(count >= 1 && count <= kMaxThreads, "ERR_VALUE", "setThreads: count must be from 1 to ", kMaxThreads, ", got ",
+        count);
   pool().set_threads(count);
 }
 

@@ -28,10 +28,10 @@ class FunctionRef<void(A...)> {
 int thread_count();
 void set_thread_count(int count);
 
-/// Calls `body(task, worker)` once for each task in [0, tasks); worker < thread_count() is unique among the calls that run
-/// at the same time, for scratch memory. Which thread runs a task is not fixed, so a task's result must not depend on
-/// `worker`: split the work by the problem's shape alone, and reduce partial results in the order of tasks. The first
-/// exception is thrown again here, after all tasks in flight have ended.
+/// Calls `body(task, worker)` once for each task in [0, tasks); worker < thread_count() is unique among the calls that
+/// run at the same time, for scratch memory. Which thread runs a task is not fixed, so a task's result must not depend
+/// on `worker`: split the work by the problem's shape alone, and reduce partial results in the order of tasks. The
+/// first exception is thrown again here, after all tasks in flight have ended.
 void parallel_for(int64_t tasks, FunctionRef<void(int64_t task, int worker)> body);
 
 /// Splits [0, count) into ranges of at most `grain` and calls `body(begin, end)` for each.

@@ -7,8 +7,9 @@
 namespace convgrad {
 
 constexpr std::array kUnaryNames = {
-    "relu", "relu6", "leakyRelu", "sigmoid", "tanh", "silu", "hardSilu", "hardSigmoid", "gelu", "geluTanh", "softplus", "elu",
-    "exp", "log", "sqrt", "rsqrt", "square", "neg", "abs", "clip", "reciprocal", "sign",
+    "relu",   "relu6",    "leakyRelu", "sigmoid", "tanh",       "silu", "hardSilu", "hardSigmoid",
+    "gelu",   "geluTanh", "softplus",  "elu",     "exp",        "log",  "sqrt",     "rsqrt",
+    "square", "neg",      "abs",       "clip",    "reciprocal", "sign",
 };
 static_assert(kUnaryNames.size() == static_cast<size_t>(UnaryFunction::count));
 inline EnumNames names_of(UnaryFunction) { return kUnaryNames; }

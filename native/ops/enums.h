@@ -7,8 +7,28 @@ namespace convgrad {
 
 /// y = f(x). `alpha` and `beta` are parameters of some functions: leaky_relu's slope, clip's bounds.
 enum class UnaryFunction {
-  relu, relu6, leaky_relu, sigmoid, tanh, silu, hard_silu, hard_sigmoid, gelu, gelu_tanh, softplus, elu,
-  exp, log, sqrt, rsqrt, square, neg, abs, clip, reciprocal, sign,
+  relu,
+  relu6,
+  leaky_relu,
+  sigmoid,
+  tanh,
+  silu,
+  hard_silu,
+  hard_sigmoid,
+  gelu,
+  gelu_tanh,
+  softplus,
+  elu,
+  exp,
+  log,
+  sqrt,
+  rsqrt,
+  square,
+  neg,
+  abs,
+  clip,
+  reciprocal,
+  sign,
   count
 };
 

@@ -51,7 +51,9 @@ using EnumNames = std::span<const char* const>;
 
 inline EnumNames names_of(DType) { return kDTypeNames; }
 template <class Enum>
-const char* name_of(Enum value) { return names_of(value)[static_cast<size_t>(value)]; }
+const char* name_of(Enum value) {
+  return names_of(value)[static_cast<size_t>(value)];
+}
 
 /// An operand's declaration, read from its name and suffixes.
 struct OperandSpec {
@@ -62,22 +64,28 @@ struct OperandSpec {
 
   constexpr explicit OperandSpec(std::string_view declared) : name(declared) {
     for (; !name.empty(); name.remove_suffix(1)) {
-      if (name.back() == '?') optional = true;
-      else if (name.back() == '*') variadic = true;
-      else if (name.back() == '!') written = true;
-      else break;
+      if (name.back() == '?')
+        optional = true;
+      else if (name.back() == '*')
+        variadic = true;
+      else if (name.back() == '!')
+        written = true;
+      else
+        break;
     }
   }
 };
 
 template <class Op>
-constexpr bool has_workspace = requires { Op::has_workspace; };
+constexpr bool has_workspace = requires {
+  Op::has_workspace;
+};
 
 // ---- checks that infer() functions share ----
 
 inline void check_rank(const char* op, const char* operand, const View& view, int rank, const char* layout) {
-  check(view.shape.rank() == rank, "ERR_SHAPE", op, ": ", operand, " must have ", rank, " dimensions ", layout, ", got ",
-        view.shape);
+  check(view.shape.rank() == rank, "ERR_SHAPE", op, ": ", operand, " must have ", rank, " dimensions ", layout,
+        ", got ", view.shape);
 }
 
 inline void check_dtype(const char* op, const char* operand, const View& view, DType dtype) {

@@ -102,13 +102,16 @@ void unary_backward(const float* saved, const float* dy, float* dx, int64_t coun
 
 }  // namespace
 
-#define CONVGRAD_EACH(kernel)                                                                                           \
-  {kernel<F::relu>, kernel<F::relu6>, kernel<F::leaky_relu>, kernel<F::sigmoid>, kernel<F::tanh>, kernel<F::silu>,     \
-   kernel<F::hard_silu>, kernel<F::hard_sigmoid>, kernel<F::gelu>, kernel<F::gelu_tanh>, kernel<F::softplus>,          \
-   kernel<F::elu>, kernel<F::exp>, kernel<F::log>, kernel<F::sqrt>, kernel<F::rsqrt>, kernel<F::square>, kernel<F::neg>, \
-   kernel<F::abs>, kernel<F::clip>, kernel<F::reciprocal>, kernel<F::sign>}
+#define CONVGRAD_EACH(kernel)                                                                                       \
+  {                                                                                                                 \
+    kernel<F::relu>, kernel<F::relu6>, kernel<F::leaky_relu>, kernel<F::sigmoid>, kernel<F::tanh>, kernel<F::silu>, \
+        kernel<F::hard_silu>, kernel<F::hard_sigmoid>, kernel<F::gelu>, kernel<F::gelu_tanh>, kernel<F::softplus>,  \
+        kernel<F::elu>, kernel<F::exp>, kernel<F::log>, kernel<F::sqrt>, kernel<F::rsqrt>, kernel<F::square>,       \
+        kernel<F::neg>, kernel<F::abs>, kernel<F::clip>, kernel<F::reciprocal>, kernel<F::sign>                     \
+  }
 
 extern const ElementwiseKernels elementwise_kernels;
-const ElementwiseKernels elementwise_kernels = {.unary = CONVGRAD_EACH(unary), .unary_backward = CONVGRAD_EACH(unary_backward)};
+const ElementwiseKernels elementwise_kernels = {.unary = CONVGRAD_EACH(unary),
+                                                .unary_backward = CONVGRAD_EACH(unary_backward)};
 
 }  // namespace convgrad::cpu::CONVGRAD_ISA_NAMESPACE
