@@ -1,11 +1,11 @@
 'use strict';
 
-// clang-format over every C++ and CUDA source that git knows:  node native/tools/format.cjs --check | --write
+// clang-format over every C++ and CUDA source that git knows:  node scripts/format.cjs --check | --write
 
 const { execFileSync, spawnSync } = require('node:child_process');
 const path = require('node:path');
 
-const root = path.resolve(__dirname, '../..');
+const root = path.resolve(__dirname, '..');
 const clangFormat = process.env.CLANG_FORMAT ?? 'clang-format';
 const patterns = ['cpp', 'h', 'cu', 'cuh'].map((extension) => `*.${extension}`);
 

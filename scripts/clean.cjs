@@ -6,5 +6,5 @@ const fs = require('node:fs');
 const path = require('node:path');
 
 for (const folder of ['.cmake', 'build', 'dist', 'prebuilds']) {
-  fs.rmSync(path.resolve(__dirname, '../..', folder), { recursive: true, force: true });
+  fs.rmSync(path.resolve(__dirname, '..', folder), { recursive: true, force: true });
 }
