@@ -7,6 +7,10 @@
 #include <cstdint>
 #include <cstring>
 
+#if defined(CONVGRAD_ISA_AVX2) || defined(CONVGRAD_ISA_AVX512)
+#include <immintrin.h>
+#endif
+
 namespace convgrad::cpu::CONVGRAD_ISA_NAMESPACE {
 namespace {
 
@@ -47,12 +51,34 @@ CONVGRAD_INLINE void store(void* destination, V v) {
 
 /// The first `count` lanes (0 < count < kLanes); the others are zero. Never reads past the end.
 CONVGRAD_INLINE VecF load_partial(const float* source, int64_t count) {
+#if defined(__AVX512F__)
+  return (VecF)_mm512_maskz_loadu_ps(static_cast<__mmask16>((1u << count) - 1), source);
+#elif defined(CONVGRAD_ISA_AVX2)
+  const VecI iota = {0, 1, 2, 3, 4, 5, 6, 7};
+  return (VecF)_mm256_maskload_ps(source, (__m256i)(iota < static_cast<int32_t>(count)));
+#else
   VecF v = {};
   __builtin_memcpy(&v, source, static_cast<size_t>(count) * sizeof(float));
   return v;
+#endif
 }
+CONVGRAD_INLINE VecI load_partial(const int32_t* source, int64_t count) {
+  return (VecI)load_partial(reinterpret_cast<const float*>(source), count);
+}
+
+/// Stores the first `count` lanes in powers of two: the branches always go the same way in a loop over rows, and a
+/// masked store is slow on some processors.
 CONVGRAD_INLINE void store_partial(float* destination, VecF v, int64_t count) {
-  __builtin_memcpy(destination, &v, static_cast<size_t>(count) * sizeof(float));
+  float lanes[kLanes];
+  __builtin_memcpy(lanes, &v, sizeof v);
+  int64_t i = 0;
+  if (kLanes > 8 && (count & 8)) __builtin_memcpy(destination, lanes, 32), i = 8;
+  if (kLanes > 4 && (count & 4)) __builtin_memcpy(destination + i, lanes + i, 16), i += 4;
+  if (count & 2) __builtin_memcpy(destination + i, lanes + i, 8), i += 2;
+  if (count & 1) __builtin_memcpy(destination + i, lanes + i, 4);
+}
+CONVGRAD_INLINE void store_partial(int32_t* destination, VecI v, int64_t count) {
+  store_partial(reinterpret_cast<float*>(destination), (VecF)v, count);
 }
 
 CONVGRAD_INLINE VecF splat(float x) { return x - VecF{}; }
@@ -75,6 +101,49 @@ CONVGRAD_INLINE float sum_lanes(VecF v) {
   float sum = 0;
   for (int i = 0; i < kLanes; ++i) sum += v[i];
   return sum;
+}
+
+// ---- loops over whole vectors and one partial vector, with one body for both ----
+
+/// What a loop's body loads and stores with: whole vectors, ...
+struct WholeVector {
+  CONVGRAD_INLINE VecF load(const float* source) const { return load_vector<VecF>(source); }
+  CONVGRAD_INLINE VecI load(const int32_t* source) const { return load_vector<VecI>(source); }
+  CONVGRAD_INLINE void store(float* destination, VecF v) const { __builtin_memcpy(destination, &v, sizeof v); }
+  CONVGRAD_INLINE void store(int32_t* destination, VecI v) const { __builtin_memcpy(destination, &v, sizeof v); }
+  /// The lanes that count, for reductions: the others become `other`.
+  CONVGRAD_INLINE VecF keep(VecF v, float) const { return v; }
+
+ private:
+  template <class V>
+  CONVGRAD_INLINE static V load_vector(const void* source) {
+    V v;
+    __builtin_memcpy(&v, source, sizeof v);
+    return v;
+  }
+};
+
+/// ... or the `count` lanes that are left.
+struct PartialVector {
+  int64_t count;
+  CONVGRAD_INLINE VecF load(const float* source) const { return load_partial(source, count); }
+  CONVGRAD_INLINE VecI load(const int32_t* source) const { return load_partial(source, count); }
+  CONVGRAD_INLINE void store(float* destination, VecF v) const { store_partial(destination, v, count); }
+  CONVGRAD_INLINE void store(int32_t* destination, VecI v) const { store_partial(destination, v, count); }
+  CONVGRAD_INLINE VecF keep(VecF v, float other) const {
+    VecI lane;
+    for (int i = 0; i < kLanes; ++i) lane[i] = i;
+    return lane < static_cast<int32_t>(count) ? v : splat(other);
+  }
+};
+
+/// Calls body(i, lanes) for every vector of [0, count). Write the body as `[&](int64_t i, auto lanes) CONVGRAD_LAMBDA`.
+#define CONVGRAD_LAMBDA __attribute__((always_inline))
+template <class Body>
+CONVGRAD_INLINE void each_vector(int64_t count, Body&& body) {
+  int64_t i = 0;
+  for (; i + kLanes <= count; i += kLanes) body(i, WholeVector{});
+  if (i < count) body(i, PartialVector{count - i});
 }
 
 }  // namespace
