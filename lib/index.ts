@@ -1,0 +1,20 @@
+export { ConvgradError, type ErrorCode } from './errors';
+export {
+  Tensor,
+  tensor,
+  full,
+  zeros,
+  ones,
+  scalar,
+  type DType,
+  type Shape,
+  type NestedArray,
+  type TypedArray,
+  type TypedArrays,
+} from './tensor';
+export { tidy, keep, memory } from './memory';
+export { noGrad, isGradEnabled, grad, valueAndGrad, type BackwardOptions } from './autograd';
+export { gradCheck, type GradCheckOptions } from './gradcheck';
+export { setDevice, deviceInfo, setThreads, synchronize, setMemoryLimit, trimMemory, resetPeakMemory } from './device';
+export type { DeviceInfo, MemoryInfo } from './native';
+export * from './ops';

@@ -1,0 +1,128 @@
+import { join } from 'node:path';
+import { ConvgradError } from './errors';
+
+/** The element types of tensors. */
+export type DType = 'float32' | 'int32' | 'uint8';
+
+export interface TypedArrays {
+  float32: Float32Array;
+  int32: Int32Array;
+  uint8: Uint8Array;
+}
+export type TypedArray = TypedArrays[DType];
+
+/** A tensor of the addon. Opaque: only the addon's functions take it. */
+export interface Handle {
+  readonly handle: unique symbol;
+}
+
+export type UnaryFunction =
+  | 'relu'
+  | 'relu6'
+  | 'leakyRelu'
+  | 'sigmoid'
+  | 'tanh'
+  | 'silu'
+  | 'hardSilu'
+  | 'hardSigmoid'
+  | 'gelu'
+  | 'geluTanh'
+  | 'softplus'
+  | 'elu'
+  | 'exp'
+  | 'log'
+  | 'sqrt'
+  | 'rsqrt'
+  | 'square'
+  | 'neg'
+  | 'abs'
+  | 'clip'
+  | 'reciprocal'
+  | 'sign';
+
+/**
+ * The ops, as `native/ops/` defines them: operands, then parameters, in that order. A test holds this interface against
+ * the signatures that the addon reports.
+ */
+export interface NativeOps {
+  unary(x: Handle, fn: UnaryFunction, alpha: number, beta: number): Handle;
+  unaryBackward(saved: Handle, dy: Handle, fn: UnaryFunction, alpha: number, beta: number): Handle;
+  accumulate(a: Handle, b: Handle): Handle;
+  copy(destination: Handle, source: Handle): void;
+  fill(dtype: DType, shape: readonly number[], value: number): Handle;
+}
+
+export interface MemoryInfo {
+  /** Bytes in live blocks of native memory. */
+  bytes: number;
+  /** Bytes kept for reuse. */
+  cachedBytes: number;
+  /** The most `bytes` so far, see `resetPeakMemory`. */
+  peakBytes: number;
+  /** Live blocks of native memory; tensors that share memory count once. */
+  blocks: number;
+  /** 0: no limit. */
+  limitBytes: number;
+}
+
+export interface DeviceInfo {
+  device: string;
+  /** The instruction set that the kernels use, and those that this machine could run. */
+  isa: string;
+  availableIsas: string[];
+  /** float32 lanes of a vector. */
+  lanes: number;
+  threads: number;
+  builtWithCuda: boolean;
+}
+
+export interface OpSignature {
+  name: string;
+  operands: string[];
+  params: [field: string, type: string][];
+  outputs: string[];
+}
+
+interface NativeAddon extends NativeOps {
+  fromTypedArray(data: TypedArray, shape: readonly number[]): Handle;
+  reshape(x: Handle, shape: readonly number[]): Handle;
+  dispose(tensor: Handle): void;
+  shape(tensor: Handle): number[];
+  dtype(tensor: Handle): DType;
+  version(tensor: Handle): number;
+  data(tensor: Handle): Promise<TypedArray>;
+  dataSync(tensor: Handle): TypedArray;
+
+  synchronize(): void;
+  settled(): Promise<void>;
+  memory(): MemoryInfo;
+  trimMemory(): void;
+  resetPeakMemory(): void;
+  setMemoryLimit(bytes: number): void;
+  setThreads(count: number): void;
+  deviceInfo(): DeviceInfo;
+  setErrorClass(constructor: typeof ConvgradError): void;
+  readonly signatures: OpSignature[];
+}
+
+function loadAddon(): NativeAddon {
+  // The package's root is one folder up both from lib/ (tests) and from dist/.
+  const root = join(__dirname, '..');
+  try {
+    // eslint-disable-next-line @typescript-eslint/no-require-imports
+    const load = require('node-gyp-build') as ((folder: string) => NativeAddon) & { path(folder: string): string };
+    return load(root);
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new ConvgradError(
+      'ERR_DEVICE',
+      `convgrad's native addon cannot be loaded on ${process.platform}-${process.arch}, Node ${process.version}: ${reason}. ` +
+        'No prebuilt binary fits and none was built from source; run `npm rebuild convgrad` with a C++20 compiler and cmake installed.',
+      { cause: error },
+    );
+  }
+}
+
+/** The addon. Throws `ERR_DEVICE` at import when it cannot be loaded. */
+export const native: NativeAddon = loadAddon();
+native.setErrorClass(ConvgradError);
