@@ -18,3 +18,12 @@ export { gradCheck, type GradCheckOptions } from './gradcheck';
 export { setDevice, deviceInfo, setThreads, synchronize, setMemoryLimit, trimMemory, resetPeakMemory } from './device';
 export type { DeviceInfo, MemoryInfo } from './native';
 export * from './ops';
+export {
+  encodeSafetensors,
+  readSafetensors,
+  SafetensorsFile,
+  writeSafetensors,
+  type NamedTensors,
+  type SafetensorsContents,
+  type SafetensorsEntry,
+} from './formats';
