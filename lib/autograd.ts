@@ -136,6 +136,7 @@ export interface BackwardOptions {
 }
 
 declare module './tensor' {
+  // eslint-disable-next-line @typescript-eslint/no-unused-vars -- merging wants the class's own type parameters
   interface Tensor<D extends DType = 'float32'> {
     /** Adds to `grad` of every leaf that requires a gradient the derivative of this tensor with respect to it. */
     backward(options?: BackwardOptions): void;

@@ -190,7 +190,9 @@ export function tensor(
   dtype?: DType,
 ): Tensor<DType> {
   if (ArrayBuffer.isView(data)) {
-    const converted = dtype === undefined ? data : convert(data, dtype);
+    // Memory that other threads may write while it is read is copied first.
+    const own = data.buffer instanceof SharedArrayBuffer ? data.slice() : data;
+    const converted = dtype === undefined ? own : convert(own, dtype);
     return new Tensor(native.fromTypedArray(converted as TypedArray, shape ?? [data.length]));
   }
   const inferred = shapeOf(data);
@@ -247,17 +249,24 @@ function flatten(data: NestedArray | readonly NestedArray[]): number[] {
   return typeof data === 'number' ? [data] : ((data as unknown[]).flat(Infinity) as number[]);
 }
 
+/** Fractions are truncated for the integer types; what they cannot hold is an error, never another number. */
 function convert(values: ArrayLike<number>, dtype: DType): TypedArray {
   switch (dtype) {
     case 'float32':
       return Float32Array.from(values);
     case 'int32':
-      return Int32Array.from(values);
+      return checkRange(Int32Array.from(values), values, dtype);
     case 'uint8':
-      return Uint8Array.from(values);
+      return checkRange(Uint8Array.from(values), values, dtype);
     default:
       throw new ConvgradError('ERR_DTYPE', `tensor: dtype must be 'float32', 'int32' or 'uint8', got ${String(dtype)}`);
   }
+}
+
+function checkRange<A extends Int32Array | Uint8Array>(converted: A, values: ArrayLike<number>, dtype: DType): A {
+  const lost = converted.findIndex((value, i) => value !== Math.trunc(values[i]!));
+  if (lost < 0) return converted;
+  throw new ConvgradError('ERR_VALUE', `tensor: element ${lost} is ${values[lost]}, which ${dtype} cannot hold`);
 }
 
 function nest(values: TypedArray, shape: Shape): NestedArray {

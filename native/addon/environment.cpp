@@ -25,6 +25,7 @@ Environment::~Environment() = default;
 /// keep the device itself alive until they are finalized.
 void Environment::close() {
   device_->drain();
+  completions_.clear();  // their references must go while the environment still stands
   napi_release_threadsafe_function(wake_, napi_tsfn_abort);
   wake_ = nullptr;
 }

@@ -44,6 +44,14 @@ describe('tensor()', () => {
       message: /3 elements.*\[2, 2\] wants 4/,
     });
     expect(errorOf(() => tensor([1, 'x'] as unknown as number[]))).toMatchObject({ code: 'ERR_VALUE' });
+    expect(errorOf(() => tensor([0, NaN], [2], 'int32'))).toMatchObject({
+      code: 'ERR_VALUE',
+      message: /element 1 is NaN/,
+    });
+    expect(errorOf(() => tensor([256], [1], 'uint8'))).toMatchObject({
+      code: 'ERR_VALUE',
+      message: /256, which uint8/,
+    });
     expect(errorOf(() => zeros([2, 0]))).toMatchObject({ code: 'ERR_SHAPE', message: /at least 1, got \[2, 0\]/ });
     expect(errorOf(() => zeros([1e9, 1e9]))).toMatchObject({ code: 'ERR_SHAPE' });
     expect(errorOf(() => zeros([2, 3], 'float64' as 'float32'))).toMatchObject({
