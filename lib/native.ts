@@ -101,6 +101,7 @@ interface NativeAddon extends NativeOps {
   setMemoryLimit(bytes: number): void;
   setThreads(count: number): void;
   deviceInfo(): DeviceInfo;
+  measurePeak(milliseconds: number): number;
   setErrorClass(constructor: typeof ConvgradError): void;
   readonly signatures: OpSignature[];
 }

@@ -5,6 +5,7 @@
 #include "addon/environment.h"
 #include "addon/tensor_handle.h"
 #include "cpu/isa.h"
+#include "cpu/peak.h"
 #include "cpu/thread_pool.h"
 
 namespace convgrad::addon {
@@ -100,6 +101,15 @@ Napi::Value device_info(const Napi::CallbackInfo& info) {
   });
 }
 
+/// measurePeak(milliseconds): float32 operations a second of all threads together, the best of several rounds.
+Napi::Value measure_peak(const Napi::CallbackInfo& info) {
+  return guarded(info, [&]() -> Napi::Value {
+    double milliseconds = 0;
+    read_argument(info[0], "measurePeak", "milliseconds", milliseconds);
+    return Napi::Number::New(info.Env(), cpu::measure_peak(milliseconds));
+  });
+}
+
 Napi::Value set_error_class(const Napi::CallbackInfo& info) {
   Environment::of(info.Env()).set_error_class(info[0].As<Napi::Function>());
   return info.Env().Undefined();
@@ -132,6 +142,7 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   add("setMemoryLimit", set_memory_limit);
   add("setThreads", set_threads);
   add("deviceInfo", device_info);
+  add("measurePeak", measure_peak);
   add("setErrorClass", set_error_class);
   return exports;
 }

@@ -8,12 +8,14 @@
 namespace convgrad::cpu::CONVGRAD_ISA_NAMESPACE {
 
 extern const ElementwiseKernels elementwise_kernels;
+extern const PeakKernels peak_kernels;
 
 extern const KernelTable table;
 const KernelTable table = {
     .isa = CONVGRAD_NAME(CONVGRAD_ISA_NAMESPACE),
     .lanes = kLanes,
     .elementwise = &elementwise_kernels,
+    .peak = &peak_kernels,
 };
 
 }  // namespace convgrad::cpu::CONVGRAD_ISA_NAMESPACE

@@ -4,6 +4,7 @@
 #pragma once
 
 #include "cpu/kernels/elementwise.h"
+#include "cpu/kernels/peak.h"
 
 namespace convgrad::cpu {
 
@@ -11,6 +12,7 @@ struct KernelTable {
   const char* isa;
   int lanes;  // float32 lanes of a vector
   const ElementwiseKernels* elementwise;
+  const PeakKernels* peak;
 };
 
 }  // namespace convgrad::cpu
