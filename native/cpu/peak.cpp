@@ -11,7 +11,8 @@ namespace convgrad::cpu {
 
 double measure_peak(double milliseconds) {
   using Clock = std::chrono::steady_clock;
-  constexpr int64_t kIterations = 200'000;  // about a millisecond: long beside the start of a loop, short beside a time slice
+  constexpr int64_t kIterations =
+      200'000;  // about a millisecond: long beside the start of a loop, short beside a time slice
   const auto seconds = [](Clock::duration d) { return std::chrono::duration<double>(d).count(); };
   const Clock::time_point start = Clock::now();
   double best = 0;
