@@ -1,0 +1,88 @@
+import { execFileSync, spawnSync } from 'node:child_process';
+import { cpSync, mkdirSync, readdirSync, rmSync, symlinkSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { Installation, platform } from './installed';
+
+const root = resolve(__dirname, '../..');
+
+describe('a packed tarball with a prebuilt addon, on a machine without a compiler', () => {
+  let installation: Installation;
+  beforeAll(() => {
+    installation = new Installation({ prebuilt: true });
+    cpSync(join(__dirname, 'consumer'), installation.folder, { recursive: true });
+  });
+  afterAll(() => installation.remove());
+
+  test('has no compiler, indeed', () => {
+    expect(() => installation.run('c++')).toThrow('ENOENT');
+    expect(installation.run('sh', '-c', 'cmake --version').status).not.toBe(0);
+  });
+
+  test('installs without building', () => {
+    const { status, output } = installation.runInstallScripts();
+    expect(output).not.toContain('building');
+    expect(status, output).toBe(0);
+  });
+
+  test('brings no development files', () => {
+    expect(readdirSync(installation.convgrad).sort()).not.toEqual(expect.arrayContaining(['lib', 'test', 'scripts']));
+  });
+
+  test('is one and the same for import and require', () => {
+    const { status, output } = installation.run('node', 'load.cjs');
+    expect(output).toBe('loaded\n');
+    expect(status).toBe(0);
+  });
+
+  test('has types for import and require', () => {
+    const types = join(installation.folder, 'node_modules/@types');
+    mkdirSync(types, { recursive: true });
+    symlinkSync(join(root, 'node_modules/@types/node'), join(types, 'node'));
+    const tsc = join(root, 'node_modules/typescript/bin/tsc');
+    const { stdout, status } = spawnSync(process.execPath, [tsc, '-p', installation.folder], { encoding: 'utf8' });
+    expect(stdout).toBe('');
+    expect(status).toBe(0);
+  });
+});
+
+describe('a packed tarball without a prebuilt addon', () => {
+  let installation: Installation;
+  beforeAll(() => {
+    installation = new Installation({ prebuilt: false });
+  });
+  afterAll(() => installation.remove());
+
+  test('says what to install where cmake is missing', () => {
+    const { status, output } = installation.runInstallScripts();
+    expect(status).not.toBe(0);
+    expect(output).toContain('No native build was found');
+    expect(output).toContain('cmake was not found on PATH. Install cmake 3.19 or later and a C++20 compiler.');
+  });
+
+  test('has all that a build from source needs', () => {
+    const output = execFileSync('cmake', ['-S', '.', '-B', '.cmake/Release'], {
+      cwd: installation.convgrad,
+      encoding: 'utf8',
+    });
+    expect(output).toContain('Build files have been written');
+  });
+});
+
+describe('the guard before packing', () => {
+  let installation: Installation;
+  beforeAll(() => {
+    installation = new Installation({ prebuilt: true });
+  });
+  afterAll(() => installation.remove());
+
+  const guard = () =>
+    spawnSync(process.execPath, [join(root, 'scripts/prepack.cjs')], { cwd: installation.convgrad, encoding: 'utf8' });
+
+  test('refuses what a failed prebuild leaves behind', () => {
+    rmSync(join(installation.convgrad, 'prebuilds', platform, 'convgrad.node'));
+    const { status, stderr } = guard();
+    expect(stderr).toContain(`prebuilds/${platform} holds no .node file`);
+    expect(status).toBe(1);
+  });
+});
