@@ -27,3 +27,5 @@ export {
   type SafetensorsContents,
   type SafetensorsEntry,
 } from './formats';
+export * as data from './data';
+export { Dataset } from './data';
