@@ -11,7 +11,6 @@ const layers = [
   ['ops'],
   ['data', 'optim', 'nn', 'layers', 'formats'],
   ['train', 'applications'],
-  ['bench'],
   ['cli'],
 ];
 

@@ -52,7 +52,7 @@ class Node implements GraphNode {
     private readonly saved: Record<string, Tensor<DType>>,
     private readonly gradients: (dy: Tensor, saved: Named) => Gradients,
   ) {
-    for (const input of inputs.values()) if (input instanceof Node) input.users += 1;
+    for (const input of inputs.values()) if (input instanceof Node) input.retain();
     for (const [key, tensor] of Object.entries(saved)) this.savedVersions[key] = native.version(tensor.handle);
   }
 
@@ -73,6 +73,10 @@ class Node implements GraphNode {
       }
     }
     return this.gradients(dy, this.saved);
+  }
+
+  retain(): void {
+    this.users += 1;
   }
 
   release(): void {
@@ -197,18 +201,28 @@ class BackwardPass {
   run(output: Tensor, gradient: Tensor | undefined): Map<Tensor, Tensor> {
     const start = (output.node as Node | null) ?? output;
     this.add(start, keep(gradient ? gradient.detach() : ones(output.shape)));
-    for (const node of reachable(start)) {
-      const dy = this.gradients.get(node);
-      this.gradients.delete(node);
-      if (!dy) continue;
-      try {
-        this.differentiateNode(node, dy);
-      } finally {
-        dy.dispose();
-      }
-      if (!this.retainGraph) for (const used of node.free()) used.release();
+    const nodes = reachable(start);
+    // Held until their turn: freeing a node gives up its inputs, whose own tensors may be gone already.
+    for (const node of nodes) node.retain();
+    let next = 0;
+    try {
+      for (; next < nodes.length; nodes[next++]!.release()) this.visit(nodes[next]!);
+    } finally {
+      for (; next < nodes.length; next++) nodes[next]!.release();
     }
     return this.gradients as Map<Tensor, Tensor>;
+  }
+
+  private visit(node: Node): void {
+    const dy = this.gradients.get(node);
+    this.gradients.delete(node);
+    if (!dy) return;
+    try {
+      this.differentiateNode(node, dy);
+    } finally {
+      dy.dispose();
+    }
+    if (!this.retainGraph) for (const used of node.free()) used.release();
   }
 
   private differentiateNode(node: Node, dy: Tensor): void {

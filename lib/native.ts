@@ -40,6 +40,10 @@ export type UnaryFunction =
   | 'reciprocal'
   | 'sign';
 
+export type BinaryFunction = 'add' | 'sub' | 'mul' | 'div' | 'pow' | 'maximum' | 'minimum';
+export type CompareFunction = 'equal' | 'notEqual' | 'greater' | 'greaterEqual' | 'less' | 'lessEqual';
+export type ReduceFunction = 'sum' | 'mean' | 'max' | 'min' | 'variance' | 'sumSquares';
+
 /**
  * The ops, as `native/ops/` defines them: operands, then parameters, in that order. A test holds this interface against
  * the signatures that the addon reports.
@@ -50,6 +54,29 @@ export interface NativeOps {
   accumulate(a: Handle, b: Handle): Handle;
   copy(destination: Handle, source: Handle): void;
   fill(dtype: DType, shape: readonly number[], value: number): Handle;
+  binary(a: Handle | null, b: Handle | null, fn: BinaryFunction, scalar: number): Handle;
+  binaryBackward(
+    a: Handle | null,
+    b: Handle | null,
+    dy: Handle,
+    fn: BinaryFunction,
+    side: 'a' | 'b',
+    scalar: number,
+  ): Handle;
+  compare(a: Handle | null, b: Handle | null, fn: CompareFunction, scalar: number): Handle;
+  where(condition: Handle, a: Handle | null, b: Handle | null, scalarA: number, scalarB: number): Handle;
+  reduce(x: Handle, fn: ReduceFunction, axes: readonly number[], keepDims: boolean, correction: number): Handle;
+  argReduce(x: Handle, fn: 'argMax' | 'argMin', axis: number, keepDims: boolean): Handle;
+  transpose(x: Handle, permutation: readonly number[]): Handle;
+  slice(x: Handle, begin: readonly number[], size: readonly number[], strides: readonly number[]): Handle;
+  sliceBackward(dy: Handle, shape: readonly number[], begin: readonly number[], strides: readonly number[]): Handle;
+  pad(x: Handle, before: readonly number[], after: readonly number[], value: number): Handle;
+  concat(xs: readonly Handle[], axis: number): Handle;
+  broadcastTo(x: Handle, shape: readonly number[]): Handle;
+  gather(x: Handle, indices: Handle, axis: number): Handle;
+  gatherBackward(dy: Handle, indices: Handle, shape: readonly number[], axis: number): Handle;
+  oneHot(indices: Handle, depth: number): Handle;
+  cast(x: Handle, dtype: DType): Handle;
 }
 
 export interface MemoryInfo {

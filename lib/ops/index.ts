@@ -1,1 +1,4 @@
 export * from './unary';
+export * from './binary';
+export * from './reduce';
+export * from './shape';

@@ -1,8 +1,11 @@
 // Every op, and the ids that ops.inc gives them.
 #pragma once
 
+#include "ops/binary.h"
 #include "ops/elementwise.h"
 #include "ops/op.h"
+#include "ops/reduce.h"
+#include "ops/shape.h"
 
 namespace convgrad {
 

@@ -32,6 +32,17 @@ enum class UnaryFunction {
   count
 };
 
+/// y = f(a, b).
+enum class BinaryFunction { add, sub, mul, div, pow, maximum, minimum, count };
+
+enum class CompareFunction { equal, not_equal, greater, greater_equal, less, less_equal, count };
+
+/// Variance is the mean squared deviation from the mean; sum_squares is the square of the Euclidean norm.
+enum class ReduceFunction { sum, mean, max, min, variance, sum_squares, count };
+
+/// Which operand a gradient is for.
+enum class Side { a, b };
+
 /// What an epilogue of convolution and matmul applies to its result.
 enum class Activation { none, relu, relu6, sigmoid, tanh, silu, count };
 

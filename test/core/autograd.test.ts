@@ -65,6 +65,18 @@ describe('backward', () => {
     expect(memory()).toMatchObject({ tensors: before.tensors, blocks: before.blocks });
   });
 
+  it('does not need the tensors between: an op of ops may dispose its own', () => {
+    const x = leaf([0.5]);
+    const before = memory();
+    const y = tidy(() => exp(square(neg(x))));
+    y.backward({ retainGraph: true });
+    y.backward();
+    y.dispose();
+    expectClose(x.grad!, [2 * 2 * 0.5 * Math.exp(0.25)]);
+    x.grad!.dispose();
+    expect(memory()).toMatchObject({ tensors: before.tensors, blocks: before.blocks });
+  });
+
   it('walks a deep graph without recursion', () => {
     const x = leaf([1]);
     tidy(() => {

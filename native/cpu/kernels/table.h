@@ -3,8 +3,11 @@
 // kernels(), see isa.h.
 #pragma once
 
+#include "cpu/kernels/binary.h"
 #include "cpu/kernels/elementwise.h"
+#include "cpu/kernels/move.h"
 #include "cpu/kernels/peak.h"
+#include "cpu/kernels/reduce.h"
 
 namespace convgrad::cpu {
 
@@ -13,6 +16,9 @@ struct KernelTable {
   int lanes;  // float32 lanes of a vector
   const ElementwiseKernels* elementwise;
   const PeakKernels* peak;
+  const BinaryKernels* binary;
+  const ReduceKernels* reduce;
+  const MoveKernels* move;
 };
 
 }  // namespace convgrad::cpu
