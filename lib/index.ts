@@ -29,3 +29,4 @@ export {
 } from './formats';
 export * as data from './data';
 export { Dataset } from './data';
+export * as nn from './nn';

@@ -37,6 +37,11 @@ export function adopt<T extends Tensor<DType>>(tensor: T): T {
   return tensor;
 }
 
+/** @internal Disposes a tensor now, if the innermost `tidy` would do so at its end. */
+export function release(tensor: Tensor<DType>): void {
+  if (scopes.at(-1)?.has(tensor)) tensor.dispose();
+}
+
 /**
  * Runs `body` and disposes every tensor that it created, except those it returns (also inside arrays and plain objects)
  * and those passed to `keep`. `body` must be synchronous.
