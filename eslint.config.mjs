@@ -11,6 +11,7 @@ const layers = [
   ['ops'],
   ['data', 'optim', 'nn', 'layers', 'formats'],
   ['train', 'applications'],
+  ['bench'],
   ['cli'],
 ];
 

@@ -1,6 +1,6 @@
 import { fileURLToPath } from 'node:url';
 import { defineConfig } from 'vitest/config';
-import { ClosingLine } from './scripts/reporter.mts';
+import { ClosingLine } from './scripts/reporter.mjs';
 
 export default defineConfig({
   resolve: { alias: { convgrad: fileURLToPath(new URL('lib/index.ts', import.meta.url)) } },

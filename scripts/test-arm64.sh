@@ -13,7 +13,7 @@ done
 mkdir -p "$copy"
 git ls-files -z --cached --others --exclude-standard | xargs -0 cp --parents --force -t "$copy"
 CMAKE_TOOLCHAIN_FILE="$PWD/scripts/aarch64-linux-gnu.cmake" node -e "
-  require('./native/tools/build.cjs').build({ arch: 'arm64', defines: ['CONVGRAD_OUTPUT_DIR=$copy/build/Release'] });"
+  require('./native/tools/build.cjs').build({ arch: 'arm64', folder: 'emulated', defines: ['CONVGRAD_OUTPUT_DIR=$copy/build/Release'] });"
 if ! cmp -s package-lock.json "$copy/node_modules/.installed"; then
   (cd "$copy" && npm ci --ignore-scripts --silent --os=linux --cpu=arm64 --libc=glibc)
   cp package-lock.json "$copy/node_modules/.installed"
