@@ -1,0 +1,41 @@
+import { ConvgradError } from '../../errors';
+import type { DType, Tensor, TypedArray } from '../../tensor';
+import { Metric } from './metric';
+
+/** A value of a batch: one number, the mean over its samples. */
+export type BatchFunction = (target: Tensor<DType>, prediction: Tensor) => Tensor;
+
+/** The mean of a function over the batches, weighted by their sizes. */
+export class MeanOf extends Metric {
+  private sum = 0;
+  private count = 0;
+
+  constructor(
+    readonly name: string,
+    private readonly fn: BatchFunction,
+  ) {
+    super();
+  }
+
+  measure(target: Tensor<DType>, prediction: Tensor): Tensor<DType>[] {
+    const value = this.fn(target, prediction);
+    if (value.size === 1) return [value];
+    throw new ConvgradError(
+      'ERR_SHAPE',
+      `metric ${this.name}: wanted one number for a batch, its function returned shape [${value.shape.join(', ')}]`,
+    );
+  }
+
+  add([value]: readonly TypedArray[], samples: number): void {
+    this.sum += value![0]! * samples;
+    this.count += samples;
+  }
+
+  result(): number {
+    return this.sum / this.count;
+  }
+
+  fresh(): MeanOf {
+    return new MeanOf(this.name, this.fn);
+  }
+}
