@@ -1,5 +1,5 @@
 import { execFileSync, spawnSync } from 'node:child_process';
-import { cpSync, mkdirSync, readdirSync, rmSync, symlinkSync } from 'node:fs';
+import { cpSync, mkdirSync, readdirSync, realpathSync, rmSync, symlinkSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { Installation, platform } from './installed';
@@ -26,13 +26,22 @@ describe('a packed tarball with a prebuilt addon, on a machine without a compile
   });
 
   test('brings no development files', () => {
-    expect(readdirSync(installation.convgrad).sort()).not.toEqual(expect.arrayContaining(['lib', 'test', 'scripts']));
+    const files = readdirSync(installation.convgrad);
+    expect(files).toContain('dist');
+    for (const folder of ['lib', 'test', 'scripts', 'build', '.cmake']) expect(files).not.toContain(folder);
   });
 
   test('is one and the same for import and require', () => {
     const { status, output } = installation.run('node', 'load.cjs');
     expect(output).toBe('loaded\n');
     expect(status).toBe(0);
+  });
+
+  test('brings the command line program, which says that it uses the prebuilt addon', () => {
+    const { status, output } = installation.run('npm', 'exec', '--silent', '--', 'convgrad', 'doctor', '--json');
+    expect(status, output).toBe(0);
+    const { binary } = JSON.parse(output) as { binary: { path: string } };
+    expect(binary.path).toBe(join(realpathSync(installation.convgrad), 'prebuilds', platform, 'convgrad.node'));
   });
 
   test('has types for import and require', () => {
@@ -78,6 +87,12 @@ describe('the guard before packing', () => {
 
   const guard = () =>
     spawnSync(process.execPath, [join(root, 'scripts/prepack.cjs')], { cwd: installation.convgrad, encoding: 'utf8' });
+
+  test('lets a whole package pass', () => {
+    const { status, stderr } = guard();
+    expect(stderr).toBe('');
+    expect(status).toBe(0);
+  });
 
   test('refuses what a failed prebuild leaves behind', () => {
     rmSync(join(installation.convgrad, 'prebuilds', platform, 'convgrad.node'));

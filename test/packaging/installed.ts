@@ -11,13 +11,10 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { dirname, join, resolve } from 'node:path';
+import { basename, join, resolve } from 'node:path';
 
 const root = resolve(__dirname, '../..');
-const manifest = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as {
-  files: string[];
-  dependencies: Record<string, string>;
-};
+const manifest = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as { files: string[] };
 export const platform = `${process.platform}-${process.arch}`;
 
 function which(program: string): string {
@@ -37,7 +34,7 @@ export class Installation {
     for (const program of ['npm', 'sh']) symlinkSync(which(program), join(this.programs, program));
     writeFileSync(join(this.folder, 'package.json'), JSON.stringify({ name: 'consumer', private: true }));
     this.unpack(this.pack(options));
-    this.copyDependencies();
+    this.linkDependencies();
   }
 
   /** Runs a program in the project's folder. Returns its exit status and everything that it printed. */
@@ -79,13 +76,14 @@ export class Installation {
     execFileSync('tar', ['-xzf', tarball, '-C', this.convgrad, '--strip-components=1']);
   }
 
-  /** Copies the run-time dependencies from the repository, since a test must not need the network. */
-  private copyDependencies(): void {
-    const listed = execFileSync('npm', ['ls', '--omit=dev', '--all', '--parseable'], { cwd: root, encoding: 'utf8' });
+  /** Links the run-time dependencies to those of the repository, since a test must not need the network. */
+  private linkDependencies(): void {
+    const listed = execFileSync('npm', ['ls', '--omit=dev', '--depth=0', '--parseable'], {
+      cwd: root,
+      encoding: 'utf8',
+    });
     for (const source of listed.trim().split('\n').slice(1)) {
-      const target = join(this.folder, source.slice(root.length + 1));
-      mkdirSync(dirname(target), { recursive: true });
-      cpSync(source, target, { recursive: true, dereference: true });
+      symlinkSync(source, join(this.folder, 'node_modules', basename(source)));
     }
   }
 }
