@@ -53,6 +53,22 @@ describe('a packed tarball with a prebuilt addon, on a machine without a compile
     expect(stdout).toBe('');
     expect(status).toBe(0);
   });
+
+  const guard = () =>
+    spawnSync(process.execPath, [join(root, 'scripts/prepack.cjs')], { cwd: installation.convgrad, encoding: 'utf8' });
+
+  test('is whole, for the guard before packing', () => {
+    const { status, stderr } = guard();
+    expect(stderr).toBe('');
+    expect(status).toBe(0);
+  });
+
+  test('is refused by that guard without its addon, as after a prebuild that failed', () => {
+    rmSync(join(installation.convgrad, 'prebuilds', platform, 'convgrad.node'));
+    const { status, stderr } = guard();
+    expect(stderr).toContain(`prebuilds/${platform} holds no .node file`);
+    expect(status).toBe(1);
+  });
 });
 
 describe('a packed tarball without a prebuilt addon', () => {
@@ -75,29 +91,5 @@ describe('a packed tarball without a prebuilt addon', () => {
       encoding: 'utf8',
     });
     expect(output).toContain('Build files have been written');
-  });
-});
-
-describe('the guard before packing', () => {
-  let installation: Installation;
-  beforeAll(() => {
-    installation = new Installation({ prebuilt: true });
-  });
-  afterAll(() => installation.remove());
-
-  const guard = () =>
-    spawnSync(process.execPath, [join(root, 'scripts/prepack.cjs')], { cwd: installation.convgrad, encoding: 'utf8' });
-
-  test('lets a whole package pass', () => {
-    const { status, stderr } = guard();
-    expect(stderr).toBe('');
-    expect(status).toBe(0);
-  });
-
-  test('refuses what a failed prebuild leaves behind', () => {
-    rmSync(join(installation.convgrad, 'prebuilds', platform, 'convgrad.node'));
-    const { status, stderr } = guard();
-    expect(stderr).toContain(`prebuilds/${platform} holds no .node file`);
-    expect(status).toBe(1);
   });
 });
