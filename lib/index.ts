@@ -16,7 +16,7 @@ export { tidy, keep, memory } from './memory';
 export { noGrad, isGradEnabled, grad, valueAndGrad, type BackwardOptions } from './autograd';
 export { gradCheck, type GradCheckOptions } from './gradcheck';
 export { setDevice, deviceInfo, setThreads, synchronize, setMemoryLimit, trimMemory, resetPeakMemory } from './device';
-export type { DeviceInfo, MemoryInfo } from './native';
+export type { DeviceInfo, MemoryInfo, Reduction, ResizeCoordinates } from './native';
 export * from './ops';
 export {
   encodeSafetensors,

@@ -43,6 +43,13 @@ export type UnaryFunction =
 export type BinaryFunction = 'add' | 'sub' | 'mul' | 'div' | 'pow' | 'maximum' | 'minimum';
 export type CompareFunction = 'equal' | 'notEqual' | 'greater' | 'greaterEqual' | 'less' | 'lessEqual';
 export type ReduceFunction = 'sum' | 'mean' | 'max' | 'min' | 'variance' | 'sumSquares';
+export type ResizeMethod = 'nearest' | 'bilinear';
+export type ResizeCoordinates = 'halfPixel' | 'alignCorners' | 'asymmetric';
+
+/** How the losses of a batch become one: not at all, by their mean, or by their sum. */
+export type Reduction = 'none' | 'mean' | 'sum';
+export type PointwiseLossFunction =
+  'mseLoss' | 'maeLoss' | 'huberLoss' | 'binaryCrossEntropy' | 'binaryCrossEntropyWithLogits';
 
 /**
  * The ops, as `native/ops/` defines them: operands, then parameters, in that order. A test holds this interface against
@@ -77,6 +84,164 @@ export interface NativeOps {
   gatherBackward(dy: Handle, indices: Handle, shape: readonly number[], axis: number): Handle;
   oneHot(indices: Handle, depth: number): Handle;
   cast(x: Handle, dtype: DType): Handle;
+
+  maxPool2d(
+    x: Handle,
+    size: readonly number[],
+    stride: readonly number[],
+    padding: readonly number[],
+    ceilMode: boolean,
+    adaptive: boolean,
+  ): Handle;
+  maxPool2dWithIndices(
+    x: Handle,
+    size: readonly number[],
+    stride: readonly number[],
+    padding: readonly number[],
+    ceilMode: boolean,
+    adaptive: boolean,
+  ): [y: Handle, indices: Handle];
+  maxPool2dBackward(
+    dy: Handle,
+    indices: Handle,
+    inputSize: readonly number[],
+    size: readonly number[],
+    stride: readonly number[],
+    padding: readonly number[],
+    ceilMode: boolean,
+    adaptive: boolean,
+  ): Handle;
+  avgPool2d(
+    x: Handle,
+    size: readonly number[],
+    stride: readonly number[],
+    padding: readonly number[],
+    ceilMode: boolean,
+    adaptive: boolean,
+    countIncludePad: boolean,
+    divisorOverride: number,
+  ): Handle;
+  avgPool2dBackward(
+    dy: Handle,
+    inputSize: readonly number[],
+    size: readonly number[],
+    stride: readonly number[],
+    padding: readonly number[],
+    ceilMode: boolean,
+    adaptive: boolean,
+    countIncludePad: boolean,
+    divisorOverride: number,
+  ): Handle;
+
+  batchNorm(
+    x: Handle,
+    gamma: Handle | null,
+    beta: Handle | null,
+    runningMean: Handle | null,
+    runningVar: Handle | null,
+    momentum: number,
+    epsilon: number,
+    unbiasedRunningVar: boolean,
+  ): [y: Handle, mean: Handle, invStd: Handle];
+  batchNormBackward(
+    x: Handle,
+    dy: Handle,
+    mean: Handle,
+    invStd: Handle,
+    gamma: Handle | null,
+  ): [dx: Handle, dgamma: Handle, dbeta: Handle];
+  batchNormInference(
+    x: Handle,
+    mean: Handle,
+    variance: Handle,
+    gamma: Handle | null,
+    beta: Handle | null,
+    epsilon: number,
+  ): Handle;
+  batchNormInferenceBackward(
+    x: Handle,
+    dy: Handle,
+    mean: Handle,
+    variance: Handle,
+    gamma: Handle | null,
+    epsilon: number,
+  ): [dx: Handle, dgamma: Handle, dbeta: Handle];
+  groupNorm(
+    x: Handle,
+    gamma: Handle | null,
+    beta: Handle | null,
+    groups: number,
+    epsilon: number,
+  ): [y: Handle, mean: Handle, invStd: Handle];
+  groupNormBackward(
+    x: Handle,
+    dy: Handle,
+    mean: Handle,
+    invStd: Handle,
+    gamma: Handle | null,
+  ): [dx: Handle, dgamma: Handle, dbeta: Handle];
+  layerNorm(
+    x: Handle,
+    gamma: Handle | null,
+    beta: Handle | null,
+    normalizedRank: number,
+    epsilon: number,
+  ): [y: Handle, mean: Handle, invStd: Handle];
+  layerNormBackward(
+    x: Handle,
+    dy: Handle,
+    mean: Handle,
+    invStd: Handle,
+    gamma: Handle | null,
+  ): [dx: Handle, dgamma: Handle, dbeta: Handle];
+
+  softmax(x: Handle, axis: number, logarithm: boolean): Handle;
+  softmaxBackward(y: Handle, dy: Handle, axis: number, logarithm: boolean): Handle;
+  crossEntropy(
+    scores: Handle,
+    target: Handle,
+    classWeight: Handle | null,
+    sampleWeight: Handle | null,
+    fromLogits: boolean,
+    labelSmoothing: number,
+    epsilon: number,
+    reduction: Reduction,
+  ): [loss: Handle, statistics: Handle, divisor: Handle];
+  crossEntropyBackward(
+    scores: Handle,
+    target: Handle,
+    statistics: Handle,
+    divisor: Handle,
+    dloss: Handle,
+    classWeight: Handle | null,
+    sampleWeight: Handle | null,
+    fromLogits: boolean,
+    labelSmoothing: number,
+    epsilon: number,
+    reduction: Reduction,
+  ): Handle;
+  pointwiseLoss(
+    prediction: Handle,
+    target: Handle,
+    sampleWeight: Handle | null,
+    fn: PointwiseLossFunction,
+    parameter: number,
+    labelSmoothing: number,
+    reduction: Reduction,
+  ): Handle;
+  pointwiseLossBackward(
+    prediction: Handle,
+    target: Handle,
+    dloss: Handle,
+    sampleWeight: Handle | null,
+    fn: PointwiseLossFunction,
+    parameter: number,
+    labelSmoothing: number,
+    reduction: Reduction,
+  ): Handle;
+
+  resize(x: Handle, size: readonly number[], method: ResizeMethod, coordinates: ResizeCoordinates): Handle;
+  resizeBackward(dy: Handle, size: readonly number[], method: ResizeMethod, coordinates: ResizeCoordinates): Handle;
 }
 
 export interface MemoryInfo {

@@ -49,13 +49,19 @@ CONVGRAD_INLINE void store(void* destination, V v) {
   __builtin_memcpy(destination, &v, sizeof v);
 }
 
+/// 0, 1, 2, ...
+CONVGRAD_INLINE VecI lane_numbers() {
+  VecI v;
+  for (int i = 0; i < kLanes; ++i) v[i] = i;
+  return v;
+}
+
 /// The first `count` lanes (0 < count < kLanes); the others are zero. Never reads past the end.
 CONVGRAD_INLINE VecF load_partial(const float* source, int64_t count) {
 #if defined(__AVX512F__)
   return (VecF)_mm512_maskz_loadu_ps(static_cast<__mmask16>((1u << count) - 1), source);
 #elif defined(CONVGRAD_ISA_AVX2)
-  const VecI iota = {0, 1, 2, 3, 4, 5, 6, 7};
-  return (VecF)_mm256_maskload_ps(source, (__m256i)(iota < static_cast<int32_t>(count)));
+  return (VecF)_mm256_maskload_ps(source, (__m256i)(lane_numbers() < static_cast<int32_t>(count)));
 #else
   VecF v = {};
   __builtin_memcpy(&v, source, static_cast<size_t>(count) * sizeof(float));
@@ -103,6 +109,12 @@ CONVGRAD_INLINE float sum_lanes(VecF v) {
   return sum;
 }
 
+CONVGRAD_INLINE float max_lanes(VecF v) {
+  float result = v[0];
+  for (int i = 1; i < kLanes; ++i) result = result < v[i] ? v[i] : result;
+  return result;
+}
+
 // ---- loops over whole vectors and one partial vector, with one body for both ----
 
 /// What a loop's body loads and stores with: whole vectors, ...
@@ -131,9 +143,7 @@ struct PartialVector {
   CONVGRAD_INLINE void store(float* destination, VecF v) const { store_partial(destination, v, count); }
   CONVGRAD_INLINE void store(int32_t* destination, VecI v) const { store_partial(destination, v, count); }
   CONVGRAD_INLINE VecF keep(VecF v, float other) const {
-    VecI lane;
-    for (int i = 0; i < kLanes; ++i) lane[i] = i;
-    return lane < static_cast<int32_t>(count) ? v : splat(other);
+    return lane_numbers() < static_cast<int32_t>(count) ? v : splat(other);
   }
 };
 

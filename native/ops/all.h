@@ -3,9 +3,14 @@
 
 #include "ops/binary.h"
 #include "ops/elementwise.h"
+#include "ops/loss.h"
+#include "ops/norm.h"
 #include "ops/op.h"
+#include "ops/pool2d.h"
 #include "ops/reduce.h"
+#include "ops/resize.h"
 #include "ops/shape.h"
+#include "ops/softmax.h"
 
 namespace convgrad {
 

@@ -46,4 +46,7 @@ enum class Side { a, b };
 /// What an epilogue of convolution and matmul applies to its result.
 enum class Activation { none, relu, relu6, sigmoid, tanh, silu, count };
 
+/// Losses of one prediction and one target each.
+enum class PointwiseLossFunction { mse, mae, huber, binary_cross_entropy, binary_cross_entropy_with_logits, count };
+
 }  // namespace convgrad

@@ -38,6 +38,13 @@ describe('backward', () => {
     expect(errorOf(() => y.backward())).toMatchObject({ code: 'ERR_STATE', message: /graph of square was freed/ });
   });
 
+  it('does not need the tensors between to be alive', () => {
+    const x = leaf([0.5]);
+    const y = tidy(() => exp(square(square(x))));
+    y.backward();
+    expectClose(x.grad!, [4 * 0.5 ** 3 * Math.exp(0.5 ** 4)]);
+  });
+
   it('notices a saved tensor that was changed in place', () => {
     const x = leaf([3]);
     const y = square(x);

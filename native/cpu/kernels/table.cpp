@@ -8,6 +8,11 @@
 namespace convgrad::cpu::CONVGRAD_ISA_NAMESPACE {
 
 extern const ElementwiseKernels elementwise_kernels;
+extern const LossKernels loss_kernels;
+extern const NormKernels norm_kernels;
+extern const PoolKernels pool_kernels;
+extern const ResizeKernels resize_kernels;
+extern const SoftmaxKernels softmax_kernels;
 extern const PeakKernels peak_kernels;
 extern const BinaryKernels binary_kernels;
 extern const ReduceKernels reduce_kernels;
@@ -18,6 +23,11 @@ const KernelTable table = {
     .isa = CONVGRAD_NAME(CONVGRAD_ISA_NAMESPACE),
     .lanes = kLanes,
     .elementwise = &elementwise_kernels,
+    .loss = &loss_kernels,
+    .norm = &norm_kernels,
+    .pool = &pool_kernels,
+    .resize = &resize_kernels,
+    .softmax = &softmax_kernels,
     .peak = &peak_kernels,
     .binary = &binary_kernels,
     .reduce = &reduce_kernels,

@@ -5,9 +5,14 @@
 
 #include "cpu/kernels/binary.h"
 #include "cpu/kernels/elementwise.h"
+#include "cpu/kernels/loss.h"
 #include "cpu/kernels/move.h"
+#include "cpu/kernels/norm.h"
 #include "cpu/kernels/peak.h"
+#include "cpu/kernels/pool.h"
 #include "cpu/kernels/reduce.h"
+#include "cpu/kernels/resize.h"
+#include "cpu/kernels/softmax.h"
 
 namespace convgrad::cpu {
 
@@ -15,6 +20,11 @@ struct KernelTable {
   const char* isa;
   int lanes;  // float32 lanes of a vector
   const ElementwiseKernels* elementwise;
+  const LossKernels* loss;
+  const NormKernels* norm;
+  const PoolKernels* pool;
+  const ResizeKernels* resize;
+  const SoftmaxKernels* softmax;
   const PeakKernels* peak;
   const BinaryKernels* binary;
   const ReduceKernels* reduce;
