@@ -157,10 +157,7 @@ export function backward(output: Tensor, options: BackwardOptions = {}): void {
     if (leaf.isDisposed) {
       gradient.dispose();
     } else if (leaf.grad) {
-      const sum = keep(new Tensor(native.accumulate(leaf.grad.handle, gradient.handle)));
-      leaf.grad.dispose();
-      gradient.dispose();
-      leaf.grad = sum;
+      leaf.grad = addUp(leaf.grad, gradient);
     } else {
       leaf.grad = gradient;
     }
@@ -253,14 +250,20 @@ class BackwardPass {
       this.gradients.set(source, gradient);
       return;
     }
-    this.gradients.set(source, keep(new Tensor(native.accumulate(before.handle, gradient.handle))));
-    before.dispose();
-    gradient.dispose();
+    this.gradients.set(source, addUp(before, gradient));
   }
 
   abandon(): void {
     for (const gradient of this.gradients.values()) gradient.dispose();
   }
+}
+
+/** The sum of two gradients, which it takes the place of. */
+function addUp(a: Tensor, b: Tensor): Tensor {
+  const sum = keep(new Tensor(native.binary(a.handle, b.handle, 'add', 0)));
+  a.dispose();
+  b.dispose();
+  return sum;
 }
 
 /** The nodes that a gradient can reach, users before their inputs. */

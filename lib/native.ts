@@ -58,7 +58,6 @@ export type PointwiseLossFunction =
 export interface NativeOps {
   unary(x: Handle, fn: UnaryFunction, alpha: number, beta: number): Handle;
   unaryBackward(saved: Handle, dy: Handle, fn: UnaryFunction, alpha: number, beta: number): Handle;
-  accumulate(a: Handle, b: Handle): Handle;
   copy(destination: Handle, source: Handle): void;
   fill(dtype: DType, shape: readonly number[], value: number): Handle;
   binary(a: Handle | null, b: Handle | null, fn: BinaryFunction, scalar: number): Handle;

@@ -35,16 +35,6 @@ void run<UnaryBackward>(const Args<UnaryBackward>& args) {
 }
 
 template <>
-void run<Accumulate>(const Args<Accumulate>& args) {
-  const float* a = args.in[0].as<float>();
-  const float* b = args.in[1].as<float>();
-  float* sum = args.out[0].as<float>();
-  parallel_ranges(args.out[0].size(), kGrain, [&](int64_t begin, int64_t end) {
-    kernels().elementwise->add(a + begin, b + begin, sum + begin, end - begin);
-  });
-}
-
-template <>
 void run<Copy>(const Args<Copy>& args) {
   const View& destination = args.in[0];
   std::memcpy(destination.data, args.in[1].data, static_cast<size_t>(destination.size()) * size_of(destination.dtype));

@@ -58,25 +58,6 @@ struct UnaryBackward {
   }
 };
 
-/// a + b of the same shape: how the tape adds up the gradients of a tensor that was used more than once.
-struct Accumulate {
-  static constexpr const char* name = "accumulate";
-  static constexpr std::array operands = {"a", "b"};
-  static constexpr std::array outputs = {"sum"};
-
-  struct Params {
-    template <class Visitor>
-    void fields(Visitor&&) {}
-  };
-
-  static std::vector<TensorSpec> infer(Params&, const Views& in) {
-    check_dtype(name, "a", in[0], DType::float32);
-    check_dtype(name, "b", in[1], DType::float32);
-    check_shape(name, "b", in[1], in[0].shape);
-    return {{DType::float32, in[0].shape}};
-  }
-};
-
 /// Writes `source` into `destination`, of the same dtype and shape: assignment to a parameter.
 struct Copy {
   static constexpr const char* name = "copy";

@@ -100,12 +100,6 @@ void unary_backward(const float* saved, const float* dy, float* dx, int64_t coun
   }
 }
 
-void add(const float* a, const float* b, float* sum, int64_t count) {
-  int64_t i = 0;
-  for (; i + kLanes <= count; i += kLanes) store(sum + i, load(a + i) + load(b + i));
-  for (; i < count; ++i) sum[i] = a[i] + b[i];
-}
-
 }  // namespace
 
 #define CONVGRAD_EACH(kernel)                                                                                       \
@@ -117,7 +111,7 @@ void add(const float* a, const float* b, float* sum, int64_t count) {
   }
 
 extern const ElementwiseKernels elementwise_kernels;
-const ElementwiseKernels elementwise_kernels = {
-    .unary = CONVGRAD_EACH(unary), .unary_backward = CONVGRAD_EACH(unary_backward), .add = add};
+const ElementwiseKernels elementwise_kernels = {.unary = CONVGRAD_EACH(unary),
+                                                .unary_backward = CONVGRAD_EACH(unary_backward)};
 
 }  // namespace convgrad::cpu::CONVGRAD_ISA_NAMESPACE

@@ -14,8 +14,6 @@ struct ElementwiseKernels {
   /// dx[i] = dy[i] · f'(saved[i]), where saved is x or y as UnaryBackward::saves_output says.
   void (*unary_backward[kUnaryCount])(const float* saved, const float* dy, float* dx, int64_t count, float alpha,
                                       float beta);
-  /// sum[i] = a[i] + b[i]
-  void (*add)(const float* a, const float* b, float* sum, int64_t count);
 };
 
 }  // namespace convgrad::cpu
