@@ -95,15 +95,24 @@ async function collateMember(values: readonly unknown[], path: string, context: 
   if (typeof first === 'boolean') return made(context, stackBooleans(values, path, context), [values.length]);
   const arrays = await Promise.all(values.map((value, i) => toNdArray(value, path, i, context)));
   const { data, shape } = arrays[0]!;
-  const stacked = new (data.constructor as new (length: number) => TypedArray)(data.length * values.length);
+  const [dtype, wanted] = [dtypeOf(data), describe(arrays[0])];
+  if (dtype === undefined)
+    throw misfit(context, path, 0, `is ${wanted}; Float32Array, Int32Array and Uint8Array can be batched`);
+  const stacked = new typedArrays[dtype](data.length * values.length);
   arrays.forEach((array, i) => {
-    if (array.data.constructor !== data.constructor || !sameShape(array.shape, shape)) {
-      const wanted = `wanted ${describe(arrays[0])} like the first of the batch`;
-      throw misfit(context, path, i, `is ${describe(array)}, ${wanted}`);
+    if (dtypeOf(array.data) !== dtype || !sameShape(array.shape, shape) || array.data.length !== data.length) {
+      throw misfit(context, path, i, `is ${describe(array)}, wanted ${wanted} like the first of the batch`);
     }
     stacked.set(array.data, i * data.length);
   });
   return made(context, stacked, [values.length, ...shape]);
+}
+
+const typedArrays = { float32: Float32Array, int32: Int32Array, uint8: Uint8Array };
+
+/** By class, so that a Buffer is uint8 too. */
+function dtypeOf(data: unknown): DType | undefined {
+  return (Object.keys(typedArrays) as DType[]).find((dtype) => data instanceof typedArrays[dtype]);
 }
 
 function made(context: Context, data: TypedArray, shape: readonly number[]): Tensor<DType> {
@@ -133,9 +142,7 @@ function stackBooleans(values: readonly unknown[], path: string, context: Contex
 async function toNdArray(value: unknown, path: string, index: number, context: Context): Promise<NdArray> {
   if (value instanceof Tensor) return { data: (await value.data()) as TypedArray, shape: value.shape };
   if (isNdArray(value)) return value;
-  if (value instanceof Float32Array || value instanceof Int32Array || value instanceof Uint8Array) {
-    return { data: value, shape: [value.length] };
-  }
+  if (ArrayBuffer.isView(value)) return { data: value as TypedArray, shape: [(value as TypedArray).length] };
   if (Array.isArray(value)) {
     const shape: number[] = [];
     for (let level: unknown = value; Array.isArray(level); level = level[0]) shape.push(level.length);

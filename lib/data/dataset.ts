@@ -1,12 +1,14 @@
 import { ConvgradError } from '../errors';
 import { collate, type Collated, type Scalars } from './collate';
 import * as pipeline from './pipeline';
-import { freshSeed, streamOf } from './random';
+import { freshSeed, streamOf, type Random } from './random';
 import { cloneTensors, disposeTensors } from './structure';
 
 export interface MapOptions {
   /** How many calls may be under way at the same time; the order of the results stays. Default 1. */
   concurrency?: number;
+  /** Of the random numbers that `transform` is given. Default: drawn anew for each pass, see `setSeed`. */
+  seed?: number;
 }
 
 export interface ShuffleOptions {
@@ -85,12 +87,22 @@ export class Dataset<T> implements AsyncIterable<T> {
   }
 
   /**
-   * What `transform` makes of each item. It gets the item and its number in the pass.
+   * What `transform` makes of each item. It gets the item, its number in the pass, and random numbers that depend on the
+   * seed, the number of the pass and the number of the item alone, however many calls are under way.
    * @throws what `transform` throws, with the number of the sample, and its `path` if it has one, before the message
    */
-  map<U>(transform: (item: T, index: number) => U | Promise<U>, { concurrency = 1 }: MapOptions = {}): Dataset<U> {
+  map<U>(
+    transform: (item: T, index: number, random: Random) => U | Promise<U>,
+    { concurrency = 1, seed }: MapOptions = {},
+  ): Dataset<U> {
     checkCount(concurrency, 1, 'map: concurrency');
-    return new Dataset(() => pipeline.mapped(this.#open, pipeline.namingSample(transform), concurrency), this.size);
+    let passes = 0;
+    const open = () => {
+      const [passSeed, pass] = [seed ?? freshSeed(), passes++];
+      const call = (item: T, index: number) => transform(item, index, streamOf(passSeed, pass, index));
+      return pipeline.mapped(this.#open, pipeline.namingSample(call), concurrency);
+    };
+    return new Dataset(open, this.size);
   }
 
   /** The items for which `predicate` is true. */

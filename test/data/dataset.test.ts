@@ -421,6 +421,8 @@ describe('batch', () => {
     ['lengths of tuples', [[1, 2], [1]], 'ERR_VALUE', /sample 1 is an array of 1, wanted a tuple of 2/],
     ['names', [{ a: 1 }, { b: 1 }], 'ERR_VALUE', /sample 1 is an object of Object, wanted an object with 'a'/],
     ['ragged arrays', [{ x: [[1, 2], [3]] }], 'ERR_VALUE', /x of sample 0 is an array that is ragged/],
+    ['views', [{ x: new DataView(new ArrayBuffer(8)) }], 'ERR_VALUE', /x of sample 0 is .*; Float32Array, Int32Array/],
+    ['types we have not', [{ x: Float64Array.of(1) }], 'ERR_VALUE', /x of sample 0 is Float64Array of shape \[1\]/],
     ['strings', ['one'], 'ERR_VALUE', /sample 0 is a string; numbers, booleans/],
     ['nothing', [{ x: undefined }], 'ERR_VALUE', /x of sample 0 is undefined/],
     ['no elements', [{ x: [] }], 'ERR_SHAPE', /./],
@@ -432,6 +434,17 @@ describe('batch', () => {
     const error = await rejectionOf(dataset.batch(4).toArray());
     expect(error.message).toMatch(message);
     expect(error.code).toBe(code);
+  });
+
+  it('takes a Buffer for bytes, and {data, shape} only where they agree', async () => {
+    const [batch] = await Dataset.from([{ x: Buffer.of(1, 2) }])
+      .batch(1)
+      .toArray();
+    expect(batch!.x.dtype).toBe('uint8');
+    expect([...batch!.x.dataSync()]).toEqual([1, 2]);
+    batch!.x.dispose();
+    const wrong = Dataset.from([{ data: Uint8Array.of(1, 2), shape: [3] }]).batch(1);
+    expect((await rejectionOf(wrong.toArray())).code).toBe('ERR_SHAPE');
   });
 
   it('names a sample by its number in the pass, not in the batch', async () => {
