@@ -103,6 +103,17 @@ CONVGRAD_INLINE VecF to_float(VecI a) { return __builtin_convertvector(a, VecF);
 /// Truncates; undefined beyond the range of int32.
 CONVGRAD_INLINE VecI to_int(VecF a) { return __builtin_convertvector(a, VecI); }
 
+/// Lanes of `a` and `b`, numbered on from `a` to `b`.
+template <int... lanes, class V>
+CONVGRAD_INLINE V shuffle(V a, V b) {
+#if __has_builtin(__builtin_shufflevector)
+  return __builtin_shufflevector(a, b, lanes...);
+#else  // GCC before 12
+  typedef decltype(a == b) Lanes;
+  return __builtin_shuffle(a, b, Lanes{lanes...});
+#endif
+}
+
 CONVGRAD_INLINE float sum_lanes(VecF v) {
   float sum = 0;
   for (int i = 0; i < kLanes; ++i) sum += v[i];

@@ -24,10 +24,10 @@ enum class OpId : uint16_t {
 constexpr int kOpCount = static_cast<int>(OpId::count);
 
 template <class Op>
-constexpr OpId id_of = OpId::count;
+inline constexpr OpId id_of = OpId::count;
 #define CONVGRAD_OP(Op) \
   template <>           \
-  constexpr OpId id_of<Op> = OpId::Op;
+  inline constexpr OpId id_of<Op> = OpId::Op;
 #include "ops.inc"
 #undef CONVGRAD_OP
 

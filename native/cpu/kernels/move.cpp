@@ -17,13 +17,13 @@ void transpose_32(const uint32_t* x, int64_t x_stride, uint32_t* y, int64_t y_st
       const uint32_t* source = x + c * x_stride + r;
       const Quad x0 = load<Quad>(source), x1 = load<Quad>(source + x_stride), x2 = load<Quad>(source + 2 * x_stride),
                  x3 = load<Quad>(source + 3 * x_stride);
-      const Quad a = __builtin_shuffle(x0, x1, Quad{0, 4, 1, 5}), b = __builtin_shuffle(x2, x3, Quad{0, 4, 1, 5}),
-                 d = __builtin_shuffle(x0, x1, Quad{2, 6, 3, 7}), e = __builtin_shuffle(x2, x3, Quad{2, 6, 3, 7});
+      const Quad a = shuffle<0, 4, 1, 5>(x0, x1), b = shuffle<0, 4, 1, 5>(x2, x3), d = shuffle<2, 6, 3, 7>(x0, x1),
+                 e = shuffle<2, 6, 3, 7>(x2, x3);
       uint32_t* destination = y + r * y_stride + c;
-      store(destination, __builtin_shuffle(a, b, Quad{0, 1, 4, 5}));
-      store(destination + y_stride, __builtin_shuffle(a, b, Quad{2, 3, 6, 7}));
-      store(destination + 2 * y_stride, __builtin_shuffle(d, e, Quad{0, 1, 4, 5}));
-      store(destination + 3 * y_stride, __builtin_shuffle(d, e, Quad{2, 3, 6, 7}));
+      store(destination, shuffle<0, 1, 4, 5>(a, b));
+      store(destination + y_stride, shuffle<2, 3, 6, 7>(a, b));
+      store(destination + 2 * y_stride, shuffle<0, 1, 4, 5>(d, e));
+      store(destination + 3 * y_stride, shuffle<2, 3, 6, 7>(d, e));
     }
     for (; c < columns; ++c) {
       for (int64_t i = 0; i < 4; ++i) y[(r + i) * y_stride + c] = x[c * x_stride + r + i];
