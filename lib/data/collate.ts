@@ -1,4 +1,5 @@
 import { ConvgradError } from '../errors';
+import { stack } from '../ops';
 import { sameShape, Tensor, tensor, type DType, type NestedArray, type TypedArray, type TypedArrays } from '../tensor';
 import { isNdArray, isPlainObject, type NdArray } from './structure';
 
@@ -44,14 +45,14 @@ interface Context {
  * @param firstIndex the number of the first sample, for messages
  * @throws ERR_SHAPE and ERR_VALUE, naming the member and the sample, when they do not fit together
  */
-export async function collate<S>(samples: readonly S[], scalars: Scalars, firstIndex: number): Promise<Collated<S>> {
+export function collate<S>(samples: readonly S[], scalars: Scalars, firstIndex: number): Collated<S> {
   const context: Context = { scalars, firstIndex, made: [] };
   try {
     const first: unknown = samples[0];
     // At the top an array is a tuple, further down it is numbers.
     const batch = Array.isArray(first)
-      ? await collateTuple(samples as readonly unknown[], first.length, context)
-      : await collateMember(samples, '', context);
+      ? collateTuple(samples as readonly unknown[], first.length, context)
+      : collateMember(samples, '', context);
     return batch as Collated<S>;
   } catch (error) {
     for (const item of context.made) item.dispose();
@@ -59,41 +60,42 @@ export async function collate<S>(samples: readonly S[], scalars: Scalars, firstI
   }
 }
 
-async function collateTuple(samples: readonly unknown[], length: number, context: Context): Promise<unknown[]> {
+function collateTuple(samples: readonly unknown[], length: number, context: Context): unknown[] {
   const batch: unknown[] = [];
   for (let position = 0; position < length; ++position) {
     const column = samples.map((sample, i) => {
       if (Array.isArray(sample) && sample.length === length) return sample[position] as unknown;
       throw misfit(context, '', i, `is ${describe(sample)}, wanted a tuple of ${length} like the first`);
     });
-    batch.push(await collateMember(column, `[${position}]`, context));
+    batch.push(collateMember(column, `[${position}]`, context));
   }
   return batch;
 }
 
-async function collateObject(
+function collateObject(
   samples: readonly unknown[],
   keys: readonly string[],
   path: string,
   context: Context,
-): Promise<Record<string, unknown>> {
+): Record<string, unknown> {
   const batch: [string, unknown][] = [];
   for (const key of keys) {
     const column = samples.map((sample, i) => {
       if (isPlainObject(sample) && Object.hasOwn(sample, key)) return sample[key];
       throw misfit(context, path, i, `is ${describe(sample)}, wanted an object with '${key}' like the first`);
     });
-    batch.push([key, await collateMember(column, path === '' ? key : `${path}.${key}`, context)]);
+    batch.push([key, collateMember(column, path === '' ? key : `${path}.${key}`, context)]);
   }
   return Object.fromEntries(batch);
 }
 
-async function collateMember(values: readonly unknown[], path: string, context: Context): Promise<unknown> {
+function collateMember(values: readonly unknown[], path: string, context: Context): unknown {
   const first = values[0];
   if (isPlainObject(first) && !isNdArray(first)) return collateObject(values, Object.keys(first), path, context);
   if (typeof first === 'number') return made(context, stackNumbers(values, path, context), [values.length]);
   if (typeof first === 'boolean') return made(context, stackBooleans(values, path, context), [values.length]);
-  const arrays = await Promise.all(values.map((value, i) => toNdArray(value, path, i, context)));
+  if (first instanceof Tensor) return collateTensors(values, path, context);
+  const arrays = values.map((value, i) => toNdArray(value, path, i, context));
   const { data, shape } = arrays[0]!;
   const [dtype, wanted] = [dtypeOf(data), describe(arrays[0])];
   if (dtype === undefined)
@@ -106,6 +108,17 @@ async function collateMember(values: readonly unknown[], path: string, context: 
     stacked.set(array.data, i * data.length);
   });
   return made(context, stacked, [values.length, ...shape]);
+}
+
+function collateTensors(values: readonly unknown[], path: string, context: Context): Tensor<DType> {
+  const [first] = values as [Tensor<DType>];
+  values.forEach((value, i) => {
+    if (value instanceof Tensor && value.dtype === first.dtype && sameShape(value.shape, first.shape)) return;
+    throw misfit(context, path, i, `is ${describe(value)}, wanted ${describe(first)} like the first of the batch`);
+  });
+  const result = stack(values as Tensor<DType>[]);
+  context.made.push(result);
+  return result;
 }
 
 const typedArrays = { float32: Float32Array, int32: Int32Array, uint8: Uint8Array };
@@ -139,8 +152,7 @@ function stackBooleans(values: readonly unknown[], path: string, context: Contex
   });
 }
 
-async function toNdArray(value: unknown, path: string, index: number, context: Context): Promise<NdArray> {
-  if (value instanceof Tensor) return { data: (await value.data()) as TypedArray, shape: value.shape };
+function toNdArray(value: unknown, path: string, index: number, context: Context): NdArray {
   if (isNdArray(value)) return value;
   if (ArrayBuffer.isView(value)) return { data: value as TypedArray, shape: [(value as TypedArray).length] };
   if (Array.isArray(value)) {
@@ -163,6 +175,7 @@ function misfit({ firstIndex }: Context, path: string, index: number, message: s
 
 function describe(value: unknown): string {
   if (isNdArray(value)) return `${value.data.constructor.name} of shape [${value.shape.join(', ')}]`;
+  if (value instanceof Tensor) return `a ${value.dtype} tensor of shape [${value.shape.join(', ')}]`;
   if (Array.isArray(value)) return `an array of ${value.length}`;
   if (value === null || value === undefined) return String(value);
   if (typeof value === 'object') return `an object of ${value.constructor?.name ?? 'no class'}`;

@@ -1,4 +1,6 @@
 import { ConvgradError } from '../errors';
+import { tidy } from '../memory';
+import { cast, div } from '../ops';
 import type { DType, Tensor } from '../tensor';
 import { Dataset } from './dataset';
 import type { Pixels } from './decode';
@@ -55,23 +57,22 @@ export function imageBatches(
     async (index, _, random) => {
       const loaded = await load(index);
       if (loaded === undefined) return undefined;
-      const augmented = transform ? transform(loaded, random) : loaded;
-      const image = scale ? scaled(augmented) : augmented;
+      const image = transform ? transform(loaded, random) : loaded;
       return labelOf ? [image, labelOf(index)] : image;
     },
     { concurrency, seed },
   );
   const present = canSkip ? samples.filter((sample) => sample !== undefined) : samples;
-  const batches = present.batch(batchSize, { dropRemainder }) as Dataset<Tensor<DType> | Tensor<DType>[]>;
+  const bytes = present.batch(batchSize, { dropRemainder }) as Dataset<Tensor<DType> | Tensor<DType>[]>;
+  const batches = scale
+    ? bytes.map((batch) => (Array.isArray(batch) ? [scaled(batch[0]!), ...batch.slice(1)] : scaled(batch)))
+    : bytes;
   return prefetch > 0 ? batches.prefetch(prefetch) : batches;
 }
 
-/** Bytes as floats from 0 to 1; floats as they are. */
-function scaled({ data, shape }: Pixels): Pixels {
-  if (data instanceof Float32Array) return { data, shape };
-  const floats = new Float32Array(data.length);
-  for (let i = 0; i < floats.length; ++i) floats[i] = data[i]! / 255;
-  return { data: floats, shape };
+/** Bytes as floats from 0 to 1; floats as they are. On the device, so that JavaScript has only the bytes to move. */
+function scaled(images: Tensor<DType>): Tensor<DType> {
+  return images.dtype === 'uint8' ? tidy(() => div(cast(images, 'float32'), 255)) : images;
 }
 
 /** The labels as members of samples. */

@@ -35,4 +35,5 @@ export {
   type FillOptions,
   type Transform,
 } from './transforms';
+export { mixup, type MixupOptions } from './mixup';
 export type { FillMode } from './warp';

@@ -436,6 +436,13 @@ describe('batch', () => {
     expect(error.code).toBe(code);
   });
 
+  it('names tensors that differ, and disposes them', async () => {
+    const dataset = Dataset.from(() => [{ x: tensor([1]) }, { x: tensor([1, 2]) }]).batch(2);
+    expect((await rejectionOf(dataset.toArray())).message).toBe(
+      'batch: x of sample 1 is a float32 tensor of shape [2], wanted a float32 tensor of shape [1] like the first of the batch',
+    );
+  });
+
   it('takes a Buffer for bytes, and {data, shape} only where they agree', async () => {
     const [batch] = await Dataset.from([{ x: Buffer.of(1, 2) }])
       .batch(1)

@@ -201,7 +201,7 @@ describe('imageFolder', () => {
     copyFileSync(join(folder, 'ant', '0.png'), join(path, 'dog', 'small.png'));
     const error = await rejectionOf(read(await imageFolder(path)));
     expect(error.code).toBe('ERR_SHAPE');
-    expect(error.message).toMatch(/Float32Array of shape \[(9, 9|2, 3), 3\]/);
+    expect(error.message).toMatch(/Uint8Array of shape \[(9, 9|2, 3), 3\]/);
   });
 });
 
