@@ -107,7 +107,7 @@ class Node implements GraphNode {
  * @param inputs the differentiable inputs, by name
  * @param saved the tensors that the gradient needs, by name; the tape keeps its own references to them
  * @param gradients given the output's gradient and what was saved, a function for each input's gradient; only those that
- *   are needed are called. They may return `dy` itself.
+ *   are needed are called. They may return `dy` itself. What several of them share may be computed before.
  * @returns the output
  */
 export function differentiable<S extends Named>(
@@ -223,25 +223,23 @@ class BackwardPass {
   }
 
   private differentiateNode(node: Node, dy: Tensor): void {
-    const thunks = node.differentiate(dy);
-    for (const [key, source] of node.inputs) {
-      const thunk = thunks[key];
-      if (!thunk) throw new ConvgradError('ERR_INTERNAL', `backward: ${node.name} has no gradient for ${key}`);
-      const gradient = keep(
-        tidy(() => {
-          const result = thunk();
-          return result.detach(); // a reference of the tape's own, whatever the thunk returned
-        }),
-      );
-      const wanted = node.inputShapes.get(key)!;
-      if (!sameShape(gradient.shape, wanted)) {
-        throw new ConvgradError(
-          'ERR_INTERNAL',
-          `backward: the gradient of ${node.name} for ${key} has shape [${gradient.shape.join(', ')}], wanted [${wanted.join(', ')}]`,
-        );
+    tidy(() => {
+      const thunks = node.differentiate(dy); // may compute what several of them share
+      for (const [key, source] of node.inputs) {
+        const thunk = thunks[key];
+        if (!thunk) throw new ConvgradError('ERR_INTERNAL', `backward: ${node.name} has no gradient for ${key}`);
+        // A reference of the tape's own, whatever the thunk returned.
+        const gradient = keep(tidy(() => thunk().detach()));
+        const wanted = node.inputShapes.get(key)!;
+        if (!sameShape(gradient.shape, wanted)) {
+          throw new ConvgradError(
+            'ERR_INTERNAL',
+            `backward: the gradient of ${node.name} for ${key} has shape [${gradient.shape.join(', ')}], wanted [${wanted.join(', ')}]`,
+          );
+        }
+        this.add(source, gradient);
       }
-      this.add(source, gradient);
-    }
+    });
   }
 
   private add(source: Node | Tensor, gradient: Tensor): void {

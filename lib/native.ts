@@ -51,6 +51,12 @@ export type Reduction = 'none' | 'mean' | 'sum';
 export type PointwiseLossFunction =
   'mseLoss' | 'maeLoss' | 'huberLoss' | 'binaryCrossEntropy' | 'binaryCrossEntropyWithLogits';
 
+/** What an epilogue of convolution and matmul applies to its result. */
+export type EpilogueActivation = 'none' | 'relu' | 'relu6' | 'sigmoid' | 'tanh' | 'silu';
+
+/** How a convolution or one of its gradients is computed. */
+export type ConvAlgorithm = 'auto' | 'implicit_gemm' | 'im2col' | 'direct' | 'reference';
+
 /**
  * The ops, as `native/ops/` defines them: operands, then parameters, in that order. A test holds this interface against
  * the signatures that the addon reports.
@@ -241,6 +247,66 @@ export interface NativeOps {
 
   resize(x: Handle, size: readonly number[], method: ResizeMethod, coordinates: ResizeCoordinates): Handle;
   resizeBackward(dy: Handle, size: readonly number[], method: ResizeMethod, coordinates: ResizeCoordinates): Handle;
+  matmul(
+    a: Handle,
+    b: Handle,
+    bias: Handle | null,
+    residual: Handle | null,
+    transposeA: boolean,
+    transposeB: boolean,
+    activation: EpilogueActivation,
+  ): Handle;
+  epilogueBackward(dy: Handle, y: Handle, activation: EpilogueActivation): [dz: Handle, dbias: Handle];
+  biasBackward(dy: Handle): Handle;
+  conv2d(
+    x: Handle,
+    weight: Handle,
+    bias: Handle | null,
+    residual: Handle | null,
+    stride: readonly number[],
+    padding: readonly number[],
+    dilation: readonly number[],
+    groups: number,
+    algorithm: ConvAlgorithm,
+    activation: EpilogueActivation,
+  ): Handle;
+  conv2dBackwardInput(
+    dy: Handle,
+    weight: Handle,
+    bias: Handle | null,
+    stride: readonly number[],
+    padding: readonly number[],
+    dilation: readonly number[],
+    groups: number,
+    algorithm: ConvAlgorithm,
+    inputShape: readonly number[],
+    activation: EpilogueActivation,
+  ): Handle;
+  conv2dBackwardWeight(
+    x: Handle,
+    dy: Handle,
+    stride: readonly number[],
+    padding: readonly number[],
+    dilation: readonly number[],
+    groups: number,
+    algorithm: ConvAlgorithm,
+    weightShape: readonly number[],
+  ): Handle;
+  im2col(
+    x: Handle,
+    stride: readonly number[],
+    padding: readonly number[],
+    dilation: readonly number[],
+    kernelSize: readonly number[],
+  ): Handle;
+  col2im(
+    columns: Handle,
+    stride: readonly number[],
+    padding: readonly number[],
+    dilation: readonly number[],
+    kernelSize: readonly number[],
+    inputShape: readonly number[],
+  ): Handle;
 }
 
 export interface MemoryInfo {

@@ -45,6 +45,7 @@ struct Args {
   Views in;
   Views out;
   std::byte* workspace = nullptr;
+  size_t workspace_bytes = 0;
 };
 
 enum class OpId : uint16_t;

@@ -8,3 +8,7 @@ export * from './pool';
 export * from './resize';
 export * from './softmax';
 export type { Padding2d, Pair } from './window';
+export * from './matmul';
+export * from './conv2d';
+export * from './convTranspose2d';
+export * from './im2col';

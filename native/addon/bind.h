@@ -107,6 +107,7 @@ class Call {
     if (const size_t bytes = kernel.workspace(&args)) {
       workspace = std::make_unique<Storage>(device_, bytes, /*idle=*/false);
       args.workspace = static_cast<std::byte*>(workspace->data);
+      args.workspace_bytes = bytes;
     }
     device_->enqueue(std::move(command));
     for (Storage* storage : written_) ++storage->version;

@@ -167,5 +167,45 @@ CONVGRAD_INLINE void each_vector(int64_t count, Body&& body) {
   if (i < count) body(i, PartialVector{count - i});
 }
 
+/// Lane i of the result is lane index[i] of a and b laid end to end.
+template <int... index>
+CONVGRAD_INLINE VecF shuffle(VecF a, VecF b) {
+  return __builtin_shufflevector(a, b, index...);
+}
+
+template <int... values>
+struct Lanes {};
+#if defined(CONVGRAD_ISA_AVX512)
+using LaneNumbers = Lanes<0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15>;
+#elif defined(CONVGRAD_ISA_AVX2)
+using LaneNumbers = Lanes<0, 1, 2, 3, 4, 5, 6, 7>;
+#else
+using LaneNumbers = Lanes<0, 1, 2, 3>;
+#endif
+
+/// Swaps the off-diagonal squares of `step` lanes in the pair of rows (a, b).
+template <int step, int... lane>
+CONVGRAD_INLINE void swap_squares(VecF& a, VecF& b, Lanes<lane...>) {
+  const VecF top = shuffle<(lane & step ? lane - step + kLanes : lane)...>(a, b);
+  b = shuffle<(lane & step ? lane + kLanes : lane + step)...>(a, b);
+  a = top;
+}
+
+template <int step>
+CONVGRAD_INLINE void transpose_step(VecF (&rows)[kLanes]) {
+#pragma GCC unroll 16
+  for (int i = 0; i < kLanes; ++i) {
+    if (!(i & step)) swap_squares<step>(rows[i], rows[i + step], LaneNumbers{});
+  }
+}
+
+/// Transposes a square of kLanes rows.
+CONVGRAD_INLINE void transpose(VecF (&rows)[kLanes]) {
+  transpose_step<1>(rows);
+  transpose_step<2>(rows);
+  if constexpr (kLanes > 4) transpose_step<4>(rows);
+  if constexpr (kLanes > 8) transpose_step<8>(rows);
+}
+
 }  // namespace
 }  // namespace convgrad::cpu::CONVGRAD_ISA_NAMESPACE

@@ -15,8 +15,6 @@ namespace convgrad::cpu {
 
 namespace {
 
-constexpr int kMaxThreads = 256;
-
 struct Loop {
   FunctionRef<void(int64_t, int)> body;
   int64_t tasks;
@@ -42,8 +40,8 @@ class ThreadPool {
   int threads() const { return threads_.load(std::memory_order_relaxed); }
   void set_threads(int count) { threads_.store(count, std::memory_order_relaxed); }
 
-  void run(int64_t tasks, FunctionRef<void(int64_t, int)> body) {
-    const int workers = static_cast<int>(std::min<int64_t>(tasks, threads()));
+  void run(int64_t tasks, FunctionRef<void(int64_t, int)> body, int max_workers) {
+    const int workers = static_cast<int>(std::min<int64_t>({tasks, threads(), max_workers}));
     if (workers <= 1) {
       for (int64_t task = 0; task < tasks; ++task) body(task, 0);
       return;
@@ -121,6 +119,8 @@ void set_thread_count(int count) {
   pool().set_threads(count);
 }
 
-void parallel_for(int64_t tasks, FunctionRef<void(int64_t, int)> body) { pool().run(tasks, body); }
+void parallel_for(int64_t tasks, FunctionRef<void(int64_t, int)> body, int max_workers) {
+  pool().run(tasks, body, max_workers);
+}
 
 }  // namespace convgrad::cpu

@@ -24,6 +24,8 @@ class FunctionRef<void(A...)> {
   void (*call_)(void*, A...);
 };
 
+constexpr int kMaxThreads = 256;
+
 /// Threads that loops use, the caller included. By default CONVGRAD_THREADS, or what the machine offers the process.
 int thread_count();
 void set_thread_count(int count);
@@ -32,7 +34,10 @@ void set_thread_count(int count);
 /// run at the same time, for scratch memory. Which thread runs a task is not fixed, so a task's result must not depend
 /// on `worker`: split the work by the problem's shape alone, and reduce partial results in the order of tasks. The
 /// first exception is thrown again here, after all tasks in flight have ended.
-void parallel_for(int64_t tasks, FunctionRef<void(int64_t task, int worker)> body);
+///
+/// A command may run when the thread count has changed since its scratch memory was sized: `max_workers` limits the
+/// threads to what that memory is for.
+void parallel_for(int64_t tasks, FunctionRef<void(int64_t task, int worker)> body, int max_workers = kMaxThreads);
 
 /// Splits [0, count) into ranges of at most `grain` and calls `body(begin, end)` for each.
 template <class F>

@@ -2,8 +2,11 @@
 #pragma once
 
 #include "ops/binary.h"
+#include "ops/conv2d.h"
 #include "ops/elementwise.h"
+#include "ops/epilogue.h"
 #include "ops/loss.h"
+#include "ops/matmul.h"
 #include "ops/norm.h"
 #include "ops/op.h"
 #include "ops/pool2d.h"

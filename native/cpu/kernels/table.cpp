@@ -7,6 +7,7 @@
 
 namespace convgrad::cpu::CONVGRAD_ISA_NAMESPACE {
 
+extern const DepthwiseKernels depthwise_kernels;
 extern const ElementwiseKernels elementwise_kernels;
 extern const LossKernels loss_kernels;
 extern const NormKernels norm_kernels;
@@ -17,6 +18,7 @@ extern const PeakKernels peak_kernels;
 extern const BinaryKernels binary_kernels;
 extern const ReduceKernels reduce_kernels;
 extern const MoveKernels move_kernels;
+extern const GemmKernels gemm_kernels;
 
 extern const KernelTable table;
 const KernelTable table = {
@@ -32,6 +34,8 @@ const KernelTable table = {
     .binary = &binary_kernels,
     .reduce = &reduce_kernels,
     .move = &move_kernels,
+    .gemm = &gemm_kernels,
+    .depthwise = &depthwise_kernels,
 };
 
 }  // namespace convgrad::cpu::CONVGRAD_ISA_NAMESPACE

@@ -4,7 +4,9 @@
 #pragma once
 
 #include "cpu/kernels/binary.h"
+#include "cpu/kernels/depthwise.h"
 #include "cpu/kernels/elementwise.h"
+#include "cpu/kernels/gemm.h"
 #include "cpu/kernels/loss.h"
 #include "cpu/kernels/move.h"
 #include "cpu/kernels/norm.h"
@@ -29,6 +31,8 @@ struct KernelTable {
   const BinaryKernels* binary;
   const ReduceKernels* reduce;
   const MoveKernels* move;
+  const GemmKernels* gemm;
+  const DepthwiseKernels* depthwise;
 };
 
 }  // namespace convgrad::cpu

@@ -1,0 +1,134 @@
+import { differentiable, needsGradient } from '../autograd';
+import { ConvgradError } from '../errors';
+import { native, type ConvAlgorithm, type EpilogueActivation } from '../native';
+import { Tensor, type Shape } from '../tensor';
+import { epilogueGradient, withActivation } from './epilogue';
+import { backwardInput, backwardWeight, convParams, forward, type Conv2dGradientOptions } from './convParams';
+
+export type { ConvAlgorithm, EpilogueActivation };
+export type { Conv2dGradientOptions, Window2dOptions } from './convParams';
+
+export interface Conv2dOptions extends Conv2dGradientOptions {
+  /** Applied to the result in the same pass. Default 'none'. */
+  activation?: EpilogueActivation;
+  /** Added before the activation; of the output's shape. */
+  residual?: Tensor;
+}
+
+/**
+ * Two-dimensional convolution (cross-correlation): `y[n, p, q, k] = activation(Σ x[n, p·stride + r·dilation - padding, …,
+ * c] · weight[r, s, c, k] + bias[k] + residual)`.
+ *
+ * @param x [N, H, W, C]
+ * @param weight [R, S, C / groups, K]
+ * @param bias [K]
+ * @returns [N, P, Q, K]
+ * @throws ERR_SHAPE where the shapes do not fit each other, or the kernel is larger than the padded input
+ */
+export function conv2d(x: Tensor, weight: Tensor, bias?: Tensor | null, options: Conv2dOptions = {}): Tensor {
+  const { residual = null } = options;
+  const params = convParams('conv2d', options);
+  return withActivation(options.activation, [x, weight, bias, residual], (activation) => {
+    const y = new Tensor(
+      native.conv2d(x.handle, weight.handle, bias?.handle ?? null, residual?.handle ?? null, ...params, activation),
+    );
+    const [wantsBias, xShape, weightShape] = [needsGradient(bias), x.shape, weight.shape];
+    const saved = {
+      x: needsGradient(weight) ? x : null,
+      weight: needsGradient(x) ? weight : null,
+      y: activation === 'none' ? null : y,
+    };
+    return differentiable('conv2d', y, { x, weight, bias, residual }, saved, (dy, { x, weight, y }) => {
+      const { dz, dbias } = epilogueGradient(dy, y, activation, wantsBias);
+      return {
+        x: () => backwardInput(dz, weight!, xShape, params),
+        weight: () => backwardWeight(x!, dz, weightShape, params),
+        bias: () => dbias!,
+        residual: () => dz,
+      };
+    });
+  });
+}
+
+/**
+ * Convolution of each channel by itself; output channels c·M … c·M + M - 1 come from channel c.
+ *
+ * @param x [N, H, W, C]
+ * @param weight [R, S, C, M], as in Keras
+ * @param bias [C·M]
+ * @returns [N, P, Q, C·M]
+ */
+export function depthwiseConv2d(
+  x: Tensor,
+  weight: Tensor,
+  bias?: Tensor | null,
+  options: Omit<Conv2dOptions, 'groups'> = {},
+): Tensor {
+  const [r, s, channels, multiplier] = weight.shape;
+  if (weight.rank !== 4) {
+    throw new ConvgradError(
+      'ERR_SHAPE',
+      `depthwiseConv2d: weight must have 4 dimensions [R, S, C, M], got [${weight.shape.join(', ')}]`,
+    );
+  }
+  if (x.rank === 4 && x.shape[3] !== channels) {
+    throw new ConvgradError(
+      'ERR_SHAPE',
+      `depthwiseConv2d: weight [${weight.shape.join(', ')}] wants ${channels} input channels, ` +
+        `input [${x.shape.join(', ')}] has ${x.shape[3]}`,
+    );
+  }
+  const flat = reshapeWeight(weight, [r!, s!, 1, channels! * multiplier!]);
+  return conv2d(x, flat, bias, { ...options, groups: channels! });
+}
+
+/** The same memory in another shape, for the gradient too. */
+function reshapeWeight(weight: Tensor, shape: Shape): Tensor {
+  const before = weight.shape;
+  const reshaped = new Tensor(native.reshape(weight.handle, shape));
+  return differentiable('reshape', reshaped, { weight }, {}, (dy) => ({
+    weight: () => new Tensor(native.reshape(dy.handle, before)),
+  }));
+}
+
+/**
+ * The gradient of `conv2d` with respect to its input.
+ *
+ * @param dy [N, P, Q, K], the gradient of the output
+ * @param weight [R, S, C / groups, K]
+ * @param inputShape [N, H, W, C]
+ */
+export function conv2dBackwardInput(
+  dy: Tensor,
+  weight: Tensor,
+  inputShape: Shape,
+  options: Conv2dGradientOptions = {},
+): Tensor {
+  const params = convParams('conv2dBackwardInput', options);
+  const dx = backwardInput(dy, weight, inputShape, params);
+  return differentiable('conv2dBackwardInput', dx, { dy, weight }, { dy, weight }, (g, { dy, weight }) => ({
+    dy: () => forward(g, weight, params),
+    weight: () => backwardWeight(g, dy, weight.shape, params),
+  }));
+}
+
+/**
+ * The gradient of `conv2d` with respect to its weight.
+ *
+ * @param x [N, H, W, C]
+ * @param dy [N, P, Q, K], the gradient of the output
+ * @param weightShape [R, S, C / groups, K]
+ */
+export function conv2dBackwardWeight(
+  x: Tensor,
+  dy: Tensor,
+  weightShape: Shape,
+  options: Conv2dGradientOptions = {},
+): Tensor {
+  const params = convParams('conv2dBackwardWeight', options);
+  const dweight = backwardWeight(x, dy, weightShape, params);
+  return differentiable('conv2dBackwardWeight', dweight, { x, dy }, { x, dy }, (g, { x, dy }) => ({
+    x: () => backwardInput(dy, g, x.shape, params),
+    dy: () => forward(x, g, params),
+  }));
+}

@@ -1,0 +1,62 @@
+import { native, type ConvAlgorithm, type EpilogueActivation } from '../native';
+import { Tensor, type Shape } from '../tensor';
+import { paddingOf, pairOf, type Padding2d, type Pair } from './window';
+
+export interface Window2dOptions {
+  /** Default 1. */
+  stride?: Pair;
+  /** Default 'valid'. */
+  padding?: Padding2d;
+  /** Distance of the kernel's taps. Default 1. */
+  dilation?: Pair;
+}
+
+export interface Conv2dGradientOptions extends Window2dOptions {
+  /** The input's channels and the output's are cut into so many groups, which do not see each other. Default 1. */
+  groups?: number;
+  /** Default 'auto'. Asking for one that cannot do the problem throws ERR_VALUE. */
+  algorithm?: ConvAlgorithm;
+}
+
+/** @internal */
+export type WindowParams = [stride: readonly number[], padding: readonly number[], dilation: readonly number[]];
+
+/** @internal */
+export function windowParams(
+  op: string,
+  { stride = 1, padding = 'valid', dilation = 1 }: Window2dOptions,
+): WindowParams {
+  return [pairOf(op, 'stride', stride), paddingOf(op, padding), pairOf(op, 'dilation', dilation)];
+}
+
+/** @internal What the native ops of convolution take, in their order. */
+export type ConvParams = [...WindowParams, groups: number, algorithm: ConvAlgorithm];
+
+/** @internal */
+export function convParams(op: string, options: Conv2dGradientOptions): ConvParams {
+  return [...windowParams(op, options), options.groups ?? 1, options.algorithm ?? 'auto'];
+}
+
+/** @internal */
+export function forward(x: Tensor, weight: Tensor, params: ConvParams): Tensor {
+  return new Tensor(native.conv2d(x.handle, weight.handle, null, null, ...params, 'none'));
+}
+
+/** @internal */
+export function backwardInput(
+  dy: Tensor,
+  weight: Tensor,
+  inputShape: Shape,
+  params: ConvParams,
+  bias: Tensor | null | undefined = null,
+  activation: EpilogueActivation = 'none',
+): Tensor {
+  return new Tensor(
+    native.conv2dBackwardInput(dy.handle, weight.handle, bias?.handle ?? null, ...params, inputShape, activation),
+  );
+}
+
+/** @internal */
+export function backwardWeight(x: Tensor, dy: Tensor, weightShape: Shape, params: ConvParams): Tensor {
+  return new Tensor(native.conv2dBackwardWeight(x.handle, dy.handle, ...params, weightShape));
+}

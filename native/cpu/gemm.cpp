@@ -1,0 +1,262 @@
+#include "cpu/gemm.h"
+
+#include <algorithm>
+
+#include "cpu/isa.h"
+#include "cpu/thread_pool.h"
+
+namespace convgrad::cpu {
+
+namespace {
+
+constexpr int64_t kTaskTiles = 16;       // rows of a task in tiles: its part of A stays in the second-level cache
+constexpr int64_t kTaskPanels = 64;      // columns of a task in panels: its part of C does not leave the caches
+constexpr int64_t kTaskWork = 1 << 18;   // multiply-adds that are worth a task
+constexpr int64_t kPackGrain = 1 << 15;  // floats a task packs
+constexpr size_t kLine = 64;
+
+constexpr int64_t kMaxFavourite = 512;  // limit of the micro-kernels' favourite depths
+
+int64_t gemm_tile_rows() { return kernels().gemm->tile_rows; }
+int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
+int64_t round_up(int64_t a, int64_t b) { return ceil_div(a, b) * b; }
+
+/// Blocks of about the micro-kernel's favourite depth: some whole segments, or a part of one.
+class DepthBlocks {
+ public:
+  explicit DepthBlocks(const Depth& depth) : depth_(depth) {
+    const int64_t favourite = kernels().gemm->depth;
+    parts_ = ceil_div(depth.length, favourite);
+    part_ = ceil_div(depth.length, parts_);
+    // As even as possible: nine taps in blocks of up to four are 3 + 3 + 3 and not 4 + 4 + 1.
+    const int64_t most = std::max<int64_t>(1, favourite / depth.length);
+    group_ = ceil_div(depth.segments, ceil_div(depth.segments, most));
+  }
+
+  int64_t count() const { return ceil_div(depth_.segments, group_) * parts_; }
+  DepthBlock operator[](int64_t i) const {
+    const int64_t segment = i / parts_ * group_, offset = i % parts_ * part_;
+    return {segment, std::min(group_, depth_.segments - segment), offset, std::min(part_, depth_.length - offset)};
+  }
+  DepthBlockLimits limits() const { return {group_, group_ * part_}; }
+
+ private:
+  Depth depth_;
+  int64_t group_;  // segments a block
+  int64_t parts_;  // blocks a segment; 1 where group_ > 1
+  int64_t part_;   // steps of a part
+};
+
+/// The panels of a packed B: all kTileColumns wide, but a last one of no more than half of that, which is one vector
+/// wide.
+class Panels {
+ public:
+  explicit Panels(int64_t columns) : columns_(columns), full_(kernels().gemm->tile_columns) {}
+  int64_t count() const { return ceil_div(columns_, full_); }
+  int64_t column(int64_t panel) const { return panel * full_; }
+  int64_t columns(int64_t panel) const { return std::min(full_, columns_ - column(panel)); }
+  int64_t width(int64_t panel) const { return columns(panel) <= kernels().gemm->lanes ? kernels().gemm->lanes : full_; }
+  int64_t full_width() const { return full_; }
+  /// Floats of a whole matrix of `depth` rows, and where its panels begin.
+  int64_t packed_size(int64_t depth) const { return round_up(depth * full_ * count(), kLine / sizeof(float)); }
+  int64_t packed_offset(int64_t panel, int64_t depth) const { return panel * full_ * depth; }
+
+ private:
+  int64_t columns_, full_;
+};
+
+int64_t max_task_tiles(const GemmShape& shape) {
+  return shape.max_task_rows ? ceil_div(shape.max_task_rows, gemm_tile_rows()) : kTaskTiles;
+}
+
+/// Whether tasks pack B: when all rows are in one task, so that no other task wants the same panel.
+bool packs_in_tasks(const GemmShape& shape) {
+  return shape.pack_b_in_tasks || ceil_div(shape.rows, gemm_tile_rows()) <= max_task_tiles(shape);
+}
+
+/// How the rows and columns are cut into tasks.
+struct Partition {
+  int64_t row_tasks, task_tiles, column_tasks, task_panels;
+
+  Partition(const GemmShape& shape, int workers) {
+    const int64_t tiles = ceil_div(shape.rows, gemm_tile_rows()), panels = Panels(shape.columns).count();
+    const int64_t work = shape.batches * shape.rows * shape.columns * shape.depth.total();
+    const int64_t wanted = workers == 1 ? 1 : std::min<int64_t>(4 * workers, std::max<int64_t>(1, work / kTaskWork));
+    const int64_t wanted_a_batch = ceil_div(wanted, shape.batches);
+    const bool split_rows = shape.pack_b_in_tasks || !packs_in_tasks(shape);
+    const int64_t fewest = ceil_div(tiles, max_task_tiles(shape));
+    row_tasks = split_rows ? std::clamp(wanted_a_batch, fewest, std::max(fewest, ceil_div(tiles, 4))) : 1;
+    task_tiles = ceil_div(tiles, row_tasks);
+    row_tasks = ceil_div(tiles, task_tiles);
+    column_tasks = std::min(panels, std::max(ceil_div(wanted_a_batch, row_tasks), ceil_div(panels, kTaskPanels)));
+    task_panels = ceil_div(panels, column_tasks);
+    column_tasks = ceil_div(panels, task_panels);
+  }
+  int64_t tasks_a_batch() const { return row_tasks * column_tasks; }
+};
+
+/// A task's own part of the workspace.
+class WorkerScratch {
+ public:
+  explicit WorkerScratch(const GemmShape& shape) : rows_(gemm_task_rows(shape)) {
+    const DepthBlockLimits limits = DepthBlocks(shape.depth).limits();
+    add(a_, rows_ * limits.segments * sizeof(float*));
+    add(c_, rows_ * sizeof(float*));
+    add(residual_, rows_ * sizeof(float*));
+    add(panel_, packs_in_tasks(shape) ? limits.steps * kernels().gemm->tile_columns * sizeof(float) : 0);
+    add(buffer_, shape.buffer_floats * sizeof(float));
+  }
+  size_t bytes() const { return bytes_; }
+  void bind(std::byte* base) { base_ = base; }
+  const float** a() const { return reinterpret_cast<const float**>(base_ + a_); }
+  float** c() const { return reinterpret_cast<float**>(base_ + c_); }
+  const float** residual() const { return reinterpret_cast<const float**>(base_ + residual_); }
+  float* panel() const { return reinterpret_cast<float*>(base_ + panel_); }
+  float* buffer() const { return reinterpret_cast<float*>(base_ + buffer_); }
+
+ private:
+  void add(size_t& offset, size_t bytes) {
+    offset = bytes_;
+    bytes_ += round_up(static_cast<int64_t>(bytes), kLine);
+  }
+
+  int64_t rows_;
+  size_t bytes_ = 0, a_, c_, residual_, panel_, buffer_;
+  std::byte* base_ = nullptr;
+};
+
+size_t packed_bytes(const GemmShape& shape) {
+  if (packs_in_tasks(shape)) return 0;
+  return static_cast<size_t>(shape.b_matrices * Panels(shape.columns).packed_size(shape.depth.total())) * sizeof(float);
+}
+
+/// One panel of B in one block of the depth.
+void pack(const GemmShape& shape, const GemmOperands& operands, int64_t matrix, const DepthBlock& block,
+          const Panels& panels, int64_t panel, float* packed) {
+  for (int64_t s = 0; s < block.segments; ++s) {
+    const float* b = operands.b(matrix, block.segment + s) + block.offset * shape.b_k_stride +
+                     panels.column(panel) * shape.b_n_stride;
+    kernels().gemm->pack(b, shape.b_k_stride, shape.b_n_stride, block.length, panels.columns(panel),
+                         panels.width(panel), packed + s * block.length * panels.width(panel));
+  }
+}
+
+void pack_all(const GemmShape& shape, const GemmOperands& operands, float* packed, int workers) {
+  const Panels panels(shape.columns);
+  const DepthBlocks blocks(shape.depth);
+  const int64_t depth = shape.depth.total(), count = shape.b_matrices * panels.count() * blocks.count();
+  const int64_t grain = std::max<int64_t>(1, kPackGrain / (blocks.limits().steps * panels.full_width()));
+  parallel_for(
+      ceil_div(count, grain),
+      [&](int64_t task, int) {
+        for (int64_t i = task * grain; i < std::min(count, (task + 1) * grain); ++i) {
+          const DepthBlock block = blocks[i % blocks.count()];
+          const int64_t panel = i / blocks.count() % panels.count(), matrix = i / blocks.count() / panels.count();
+          const int64_t step = block.segment * shape.depth.length + block.offset;
+          pack(shape, operands, matrix, block, panels, panel,
+               packed + matrix * panels.packed_size(depth) + panels.packed_offset(panel, depth) +
+                   step * panels.width(panel));
+        }
+      },
+      workers);
+}
+
+class Task {
+ public:
+  Task(const GemmShape& shape, const GemmOperands& operands, const GemmOutput& output, const WorkerScratch& scratch,
+       const float* packed)
+      : shape_(shape), operands_(operands), output_(output), scratch_(scratch), packed_(packed) {}
+
+  void run(int64_t batch, int64_t row, int64_t rows, int64_t first_panel, int64_t last_panel) {
+    for (int64_t i = 0; i < rows; ++i) {
+      const int64_t offset = operands_.row_of_c(batch, row + i);
+      scratch_.c()[i] = output_.c + offset;
+      if (output_.residual) scratch_.residual()[i] = output_.residual + offset;
+    }
+    const Panels panels(shape_.columns);
+    const Depth depth{operands_.segments_of(batch, shape_), shape_.depth.length};
+    const DepthBlocks blocks(depth);
+    GemmBlock g{};
+    g.rows = rows;
+    g.a = scratch_.a();
+    g.a_step = shape_.a_step;
+    g.c = scratch_.c();
+    g.bias = output_.bias ? output_.bias + batch * output_.bias_step : nullptr;
+    g.residual = output_.residual ? scratch_.residual() : nullptr;
+    g.activation = output_.activation;
+    for (int64_t i = 0; i < blocks.count(); ++i) {
+      const DepthBlock block = blocks[i];
+      operands_.find_rows({batch, row, rows, block, scratch_.buffer(), scratch_.a()});
+      g.segments = block.segments;
+      g.length = block.length;
+      g.first = i == 0;
+      g.last = i + 1 == blocks.count();
+      for (int64_t panel = first_panel; panel < last_panel; ++panel) {
+        g.b = packed_ ? packed_panel(batch, block, panels, panel, depth.total())
+                      : pack_panel(batch, block, panels, panel);
+        g.b_step = panels.width(panel);
+        g.column = panels.column(panel);
+        g.columns = panels.columns(panel);
+        kernels().gemm->block(g);
+      }
+    }
+  }
+
+ private:
+  const float* packed_panel(int64_t batch, const DepthBlock& block, const Panels& panels, int64_t panel,
+                            int64_t depth) const {
+    const int64_t step = block.segment * shape_.depth.length + block.offset;
+    return packed_ + operands_.matrix_of(batch) * panels.packed_size(depth) + panels.packed_offset(panel, depth) +
+           step * panels.width(panel);
+  }
+  const float* pack_panel(int64_t batch, const DepthBlock& block, const Panels& panels, int64_t panel) const {
+    pack(shape_, operands_, operands_.matrix_of(batch), block, panels, panel, scratch_.panel());
+    return scratch_.panel();
+  }
+
+  const GemmShape& shape_;
+  const GemmOperands& operands_;
+  const GemmOutput& output_;
+  const WorkerScratch& scratch_;
+  const float* packed_;
+};
+
+}  // namespace
+
+alignas(kLine) const float kZeros[kMaxFavourite] = {};
+
+int64_t gemm_task_rows(const GemmShape& shape) { return max_task_tiles(shape) * gemm_tile_rows(); }
+
+DepthBlockLimits depth_block_limits(const Depth& depth) { return DepthBlocks(depth).limits(); }
+
+size_t gemm_workspace(const GemmShape& shape, int workers) {
+  return packed_bytes(shape) + static_cast<size_t>(workers) * WorkerScratch(shape).bytes();
+}
+
+void gemm(const GemmShape& shape, const GemmOperands& operands, const GemmOutput& output, std::byte* workspace,
+          size_t workspace_bytes) {
+  const size_t packed_size = packed_bytes(shape), scratch_size = WorkerScratch(shape).bytes();
+  const int workers = std::min<int>(thread_count(), static_cast<int>((workspace_bytes - packed_size) / scratch_size));
+  float* packed = packed_size ? reinterpret_cast<float*>(workspace) : nullptr;
+  if (packed) pack_all(shape, operands, packed, workers);
+
+  const Partition partition(shape, workers);
+  const int64_t tiles = ceil_div(shape.rows, gemm_tile_rows()), panels = Panels(shape.columns).count();
+  parallel_for(
+      shape.batches * partition.tasks_a_batch(),
+      [&](int64_t task, int worker) {
+        // Rows change fastest: tasks that run at the same time share B.
+        const int64_t tile = task % partition.row_tasks * partition.task_tiles;
+        const int64_t panel = task / partition.row_tasks % partition.column_tasks * partition.task_panels;
+        const int64_t batch = task / partition.tasks_a_batch();
+        const int64_t row = tile * gemm_tile_rows();
+        const int64_t end = std::min(shape.rows, std::min(tiles, tile + partition.task_tiles) * gemm_tile_rows());
+        WorkerScratch scratch(shape);
+        scratch.bind(workspace + packed_size + static_cast<size_t>(worker) * scratch_size);
+        Task(shape, operands, output, scratch, packed)
+            .run(batch, row, end - row, panel, std::min(panels, panel + partition.task_panels));
+      },
+      workers);
+}
+
+}  // namespace convgrad::cpu
