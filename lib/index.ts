@@ -17,6 +17,18 @@ export { noGrad, isGradEnabled, grad, valueAndGrad, type BackwardOptions } from 
 export { gradCheck, type GradCheckOptions } from './gradcheck';
 export { setDevice, deviceInfo, setThreads, synchronize, setMemoryLimit, trimMemory, resetPeakMemory } from './device';
 export type { DeviceInfo, MemoryInfo, Reduction, ResizeCoordinates } from './native';
+export {
+  setSeed,
+  Generator,
+  defaultGenerator,
+  randomUniform,
+  randomNormal,
+  truncatedNormal,
+  bernoulli,
+  randomInt,
+  type RandomOptions,
+  type NormalOptions,
+} from './random';
 export * from './ops';
 export {
   encodeSafetensors,
@@ -30,3 +42,4 @@ export {
 export * as data from './data';
 export { Dataset } from './data';
 export * as nn from './nn';
+export * as optim from './optim';

@@ -56,6 +56,7 @@ export type EpilogueActivation = 'none' | 'relu' | 'relu6' | 'sigmoid' | 'tanh' 
 
 /** How a convolution or one of its gradients is computed. */
 export type ConvAlgorithm = 'auto' | 'implicit_gemm' | 'im2col' | 'direct' | 'reference';
+export type RandomFunction = 'uniform' | 'normal' | 'truncatedNormal' | 'bernoulli' | 'integers';
 
 /**
  * The ops, as `native/ops/` defines them: operands, then parameters, in that order. A test holds this interface against
@@ -307,6 +308,50 @@ export interface NativeOps {
     kernelSize: readonly number[],
     inputShape: readonly number[],
   ): Handle;
+  random(state: Handle, fn: RandomFunction, shape: readonly number[], a: number, b: number): Handle;
+  dropout(x: Handle, state: Handle, rate: number, noiseShape: readonly number[]): [y: Handle, mask: Handle];
+  dropoutBackward(dy: Handle, mask: Handle, rate: number): Handle;
+  sgdStep(
+    params: readonly Handle[],
+    grads: readonly Handle[],
+    momenta: readonly Handle[],
+    steps: readonly Handle[],
+    lr: Handle,
+    momentum: number,
+    dampening: number,
+    weightDecay: number,
+    nesterov: boolean,
+  ): void;
+  adamStep(
+    params: readonly Handle[],
+    grads: readonly Handle[],
+    means: readonly Handle[],
+    squares: readonly Handle[],
+    steps: readonly Handle[],
+    lr: Handle,
+    beta1: number,
+    beta2: number,
+    epsilon: number,
+    weightDecay: number,
+    decoupled: boolean,
+    kerasEpsilon: boolean,
+  ): void;
+  rmspropStep(
+    params: readonly Handle[],
+    grads: readonly Handle[],
+    squares: readonly Handle[],
+    means: readonly Handle[],
+    momenta: readonly Handle[],
+    lr: Handle,
+    alpha: number,
+    epsilon: number,
+    momentum: number,
+    weightDecay: number,
+    centered: boolean,
+    kerasEpsilon: boolean,
+  ): void;
+  clipByGlobalNorm(grads: readonly Handle[], maxNorm: number): Handle;
+  clipByValue(grads: readonly Handle[], limit: number): void;
 }
 
 export interface MemoryInfo {
@@ -349,6 +394,9 @@ interface NativeAddon extends NativeOps {
   version(tensor: Handle): number;
   data(tensor: Handle): Promise<TypedArray>;
   dataSync(tensor: Handle): TypedArray;
+
+  /** Words of a Philox stream that no op draws from: word i is word i % 4 of the block `block + i / 4`. */
+  randomWords(seedLow: number, seedHigh: number, block: number, count: number): Uint32Array;
 
   synchronize(): void;
   settled(): Promise<void>;

@@ -12,3 +12,4 @@ export * from './matmul';
 export * from './conv2d';
 export * from './convTranspose2d';
 export * from './im2col';
+export * from './dropout';

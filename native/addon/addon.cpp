@@ -81,6 +81,23 @@ Napi::Value set_threads(const Napi::CallbackInfo& info) {
   });
 }
 
+/// randomWords(seedLow, seedHigh, block, count): numbers for the host. The counter's third word is 1, so that they are
+/// not the ones that ops on the device draw with the same seed.
+Napi::Value random_words(const Napi::CallbackInfo& info) {
+  return guarded(info, [&]() -> Napi::Value {
+    const auto word = [&](int i, const char* field) {
+      return static_cast<uint32_t>(read_integer(info[static_cast<size_t>(i)], "randomWords", field));
+    };
+    const int64_t block = read_integer(info[2], "randomWords", "block");
+    const int64_t count = read_integer(info[3], "randomWords", "count");
+    check(count >= 0 && count < int64_t{1} << 30, "ERR_VALUE", "randomWords: count must be in [0, 2^30), got ", count);
+    Napi::Uint32Array words = Napi::Uint32Array::New(info.Env(), static_cast<size_t>(count));
+    const cpu::PhiloxPosition at = {{word(0, "seedLow"), word(1, "seedHigh")}, static_cast<uint64_t>(block), 1};
+    cpu::kernels().random->words(at, words.Data(), count);
+    return words;
+  });
+}
+
 Napi::Value device_info(const Napi::CallbackInfo& info) {
   return guarded(info, [&]() -> Napi::Value {
     const Napi::Env env = info.Env();
@@ -134,6 +151,7 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
 #undef CONVGRAD_OP
   exports.Set("signatures", signatures);
   export_tensor_functions(env, exports);
+  add("randomWords", random_words);
   add("synchronize", synchronize);
   add("settled", settled);
   add("memory", memory);

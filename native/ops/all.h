@@ -10,6 +10,8 @@
 #include "ops/norm.h"
 #include "ops/op.h"
 #include "ops/pool2d.h"
+#include "ops/optimizer.h"
+#include "ops/random.h"
 #include "ops/reduce.h"
 #include "ops/resize.h"
 #include "ops/shape.h"

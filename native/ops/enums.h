@@ -40,6 +40,10 @@ enum class CompareFunction { equal, not_equal, greater, greater_equal, less, les
 /// Variance is the mean squared deviation from the mean; sum_squares is the square of the Euclidean norm.
 enum class ReduceFunction { sum, mean, max, min, variance, sum_squares, count };
 
+/// Uniform in [a, b); normal with mean a and standard deviation b, truncated_normal at two deviations; 1 with
+/// probability a, else 0; integers in [a, b).
+enum class RandomFunction { uniform, normal, truncated_normal, bernoulli, integers, count };
+
 /// Which operand a gradient is for.
 enum class Side { a, b };
 

@@ -19,6 +19,8 @@ extern const BinaryKernels binary_kernels;
 extern const ReduceKernels reduce_kernels;
 extern const MoveKernels move_kernels;
 extern const GemmKernels gemm_kernels;
+extern const RandomKernels random_kernels;
+extern const OptimizerKernels optimizer_kernels;
 
 extern const KernelTable table;
 const KernelTable table = {
@@ -36,6 +38,8 @@ const KernelTable table = {
     .move = &move_kernels,
     .gemm = &gemm_kernels,
     .depthwise = &depthwise_kernels,
+    .random = &random_kernels,
+    .optimizer = &optimizer_kernels,
 };
 
 }  // namespace convgrad::cpu::CONVGRAD_ISA_NAMESPACE

@@ -10,8 +10,10 @@
 #include "cpu/kernels/loss.h"
 #include "cpu/kernels/move.h"
 #include "cpu/kernels/norm.h"
+#include "cpu/kernels/optimizer.h"
 #include "cpu/kernels/peak.h"
 #include "cpu/kernels/pool.h"
+#include "cpu/kernels/random.h"
 #include "cpu/kernels/reduce.h"
 #include "cpu/kernels/resize.h"
 #include "cpu/kernels/softmax.h"
@@ -33,6 +35,8 @@ struct KernelTable {
   const MoveKernels* move;
   const GemmKernels* gemm;
   const DepthwiseKernels* depthwise;
+  const RandomKernels* random;
+  const OptimizerKernels* optimizer;
 };
 
 }  // namespace convgrad::cpu
