@@ -65,7 +65,8 @@ Napi::Value reset_peak_memory(const Napi::CallbackInfo& info) {
 
 Napi::Value set_memory_limit(const Napi::CallbackInfo& info) {
   return guarded(info, [&]() -> Napi::Value {
-    const int64_t bytes = read_integer(info[0], "setMemoryLimit", "bytes");
+    int64_t bytes = 0;
+    read_argument(info[0], "setMemoryLimit", "bytes", bytes);
     check(bytes >= 0, "ERR_VALUE", "setMemoryLimit: bytes must not be negative, got ", bytes);
     Environment::of(info.Env()).device()->allocator().set_limit(static_cast<size_t>(bytes));
     return info.Env().Undefined();
@@ -85,14 +86,15 @@ Napi::Value set_threads(const Napi::CallbackInfo& info) {
 /// not the ones that ops on the device draw with the same seed.
 Napi::Value random_words(const Napi::CallbackInfo& info) {
   return guarded(info, [&]() -> Napi::Value {
-    const auto word = [&](int i, const char* field) {
-      return static_cast<uint32_t>(read_integer(info[static_cast<size_t>(i)], "randomWords", field));
-    };
-    const int64_t block = read_integer(info[2], "randomWords", "block");
-    const int64_t count = read_integer(info[3], "randomWords", "count");
+    int64_t seed_low = 0, seed_high = 0, block = 0, count = 0;
+    read_argument(info[0], "randomWords", "seedLow", seed_low);
+    read_argument(info[1], "randomWords", "seedHigh", seed_high);
+    read_argument(info[2], "randomWords", "block", block);
+    read_argument(info[3], "randomWords", "count", count);
     check(count >= 0 && count < int64_t{1} << 30, "ERR_VALUE", "randomWords: count must be in [0, 2^30), got ", count);
     Napi::Uint32Array words = Napi::Uint32Array::New(info.Env(), static_cast<size_t>(count));
-    const cpu::PhiloxPosition at = {{word(0, "seedLow"), word(1, "seedHigh")}, static_cast<uint64_t>(block), 1};
+    const cpu::PhiloxPosition at = {
+        {static_cast<uint32_t>(seed_low), static_cast<uint32_t>(seed_high)}, static_cast<uint64_t>(block), 1};
     cpu::kernels().random->words(at, words.Data(), count);
     return words;
   });

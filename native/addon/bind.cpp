@@ -1,0 +1,147 @@
+#include "addon/bind.h"
+
+#include <cmath>
+
+namespace convgrad::addon {
+
+namespace {
+
+double read_number(const Napi::Value& value, const char* op, const char* field) {
+  check(value.IsNumber(), "ERR_VALUE", op, ": ", field, " must be a number");
+  return value.As<Napi::Number>().DoubleValue();
+}
+
+}  // namespace
+
+void read_argument(const Napi::Value& value, const char* op, const char* field, int64_t& out) {
+  constexpr double kMaxSafeInteger = 9007199254740991.0;
+  const double number = read_number(value, op, field);
+  check(std::trunc(number) == number && std::abs(number) <= kMaxSafeInteger, "ERR_VALUE", op, ": ", field,
+        " must be an integer, got ", number);
+  out = static_cast<int64_t>(number);
+}
+
+void read_argument(const Napi::Value& value, const char* op, const char* field, int& out) {
+  int64_t number = 0;
+  read_argument(value, op, field, number);
+  check(number >= INT32_MIN && number <= INT32_MAX, "ERR_VALUE", op, ": ", field, " is out of range: ", number);
+  out = static_cast<int>(number);
+}
+
+void read_argument(const Napi::Value& value, const char* op, const char* field, float& out) {
+  out = static_cast<float>(read_number(value, op, field));
+}
+
+void read_argument(const Napi::Value& value, const char* op, const char* field, double& out) {
+  out = read_number(value, op, field);
+}
+
+void read_argument(const Napi::Value& value, const char* op, const char* field, bool& out) {
+  check(value.IsBoolean(), "ERR_VALUE", op, ": ", field, " must be a boolean");
+  out = value.As<Napi::Boolean>();
+}
+
+void read_argument(const Napi::Value& value, const char* op, const char* field, IntList& out) {
+  check(value.IsArray(), "ERR_VALUE", op, ": ", field, " must be an array of integers");
+  const Napi::Array array = value.As<Napi::Array>();
+  check(array.Length() <= kMaxRank, "ERR_VALUE", op, ": ", field, " has ", array.Length(), " entries, at most ",
+        kMaxRank, " are allowed");
+  out.clear();
+  for (uint32_t i = 0; i < array.Length(); ++i) {
+    int64_t entry = 0;
+    read_argument(array.Get(i), op, field, entry);
+    out.push_back(entry);
+  }
+}
+
+size_t read_name(const Napi::Value& value, const char* op, const char* field, EnumNames names) {
+  const std::string given = value.IsString() ? value.As<Napi::String>().Utf8Value() : "a value that is no string";
+  for (size_t i = 0; i < names.size(); ++i) {
+    if (given == names[i]) return i;
+  }
+  std::string wanted;
+  for (const char* name : names) wanted += (wanted.empty() ? "'" : ", '") + std::string(name) + "'";
+  fail("ERR_VALUE", op, ": ", field, " must be one of ", wanted, ", got ", given);
+}
+
+std::string union_type(EnumNames names) {
+  std::string type;
+  for (const char* name : names) type += (type.empty() ? "'" : " | '") + std::string(name) + "'";
+  return type;
+}
+
+void Call::read_operands(Views& views) {
+  for (size_t i = 0; i < operands_.size(); ++i) {
+    const OperandSpec spec(operands_[i]);
+    const Napi::Value value = info_[i];
+    if (spec.variadic) {
+      check(value.IsArray(), "ERR_VALUE", op_, ": ", spec.name, " must be an array of tensors");
+      const Napi::Array array = value.As<Napi::Array>();
+      std::vector<View> list;
+      for (uint32_t j = 0; j < array.Length(); ++j) list.push_back(read_tensor(array.Get(j), spec));
+      views.add_list(list);
+    } else if (spec.optional && (value.IsUndefined() || value.IsNull())) {
+      views.add(View{});
+    } else {
+      views.add(read_tensor(value, spec));
+    }
+  }
+  if (!device_) device_ = environment_.device();
+}
+
+View Call::read_tensor(const Napi::Value& value, const OperandSpec& spec) {
+  const Tensor& tensor = tensor_of(value, op_, spec.name);
+  if (!device_) device_ = tensor.storage->device;
+  check(device_ == tensor.storage->device, "ERR_DEVICE", op_, ": ", spec.name, " is on ",
+        tensor.storage->device->name(), ", the other operands are on ", device_->name());
+  if (spec.written) written_.push_back(tensor.storage.get());
+  return tensor;
+}
+
+void Call::allocate_outputs(const std::vector<TensorSpec>& specs, Views& views) {
+  for (const TensorSpec& spec : specs) {
+    outputs_.push_back(Tensor::allocate(device_, spec.dtype, spec.shape));
+    views.add(outputs_.back());
+  }
+}
+
+std::byte* Call::allocate_workspace(size_t bytes) {
+  if (bytes == 0) return nullptr;
+  workspace_ = std::make_unique<Storage>(device_, bytes, /*idle=*/false);
+  return static_cast<std::byte*>(workspace_->data);
+}
+
+Napi::Value Call::enqueue(std::unique_ptr<Command> command, size_t declared_outputs) {
+  device_->enqueue(std::move(command));
+  for (Storage* storage : written_) ++storage->version;
+  environment_.report_memory();
+  const Napi::Env env = info_.Env();
+  if (declared_outputs == 0) return env.Undefined();
+  if (declared_outputs == 1) return make_handle(env, std::move(outputs_[0]));
+  Napi::Array array = Napi::Array::New(env, outputs_.size());
+  for (uint32_t i = 0; i < outputs_.size(); ++i) array.Set(i, make_handle(env, std::move(outputs_[i])));
+  return array;
+}
+
+Napi::Object make_signature(Napi::Env env, const char* name, Names operands, const Fields& params, Names outputs) {
+  const auto to_array = [&](Names names) {
+    Napi::Array array = Napi::Array::New(env, names.size());
+    for (uint32_t i = 0; i < names.size(); ++i) array.Set(i, Napi::String::New(env, names[i]));
+    return array;
+  };
+  Napi::Array fields = Napi::Array::New(env);
+  for (const auto& [field, type] : params) {
+    Napi::Array pair = Napi::Array::New(env, 2);
+    pair.Set(0u, Napi::String::New(env, field));
+    pair.Set(1u, Napi::String::New(env, type));
+    fields.Set(fields.Length(), pair);
+  }
+  Napi::Object object = Napi::Object::New(env);
+  object.Set("name", Napi::String::New(env, name));
+  object.Set("operands", to_array(operands));
+  object.Set("params", fields);
+  object.Set("outputs", to_array(outputs));
+  return object;
+}
+
+}  // namespace convgrad::addon
