@@ -43,3 +43,4 @@ export * as data from './data';
 export { Dataset } from './data';
 export * as nn from './nn';
 export * as optim from './optim';
+export * as layers from './layers';

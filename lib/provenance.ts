@@ -1,5 +1,6 @@
+import { ConvgradError } from './errors';
 import type { DType } from './native';
-import type { Shape, Tensor } from './tensor';
+import { sameShape, type Shape, type Tensor } from './tensor';
 
 /**
  * Where a tensor came from, as far as error messages tell. It is the answer to "which layer made this, and was it
@@ -19,23 +20,34 @@ export function originOf(tensor: Tensor<DType>): Origin {
   return origins.get(tensor) ?? {};
 }
 
-/** Notes that a call of `module` returned `tensor`. The first, innermost module counts. */
-export function markProduced(tensor: Tensor<DType>, module: object): void {
+/**
+ * Notes that a call of `module` with `input` returned `tensor`. The first, innermost module counts; and what only changes
+ * the elements of something flattened, as dropout does, is still flattened.
+ */
+export function markProduced(tensor: Tensor<DType>, module: object, input: Tensor<DType> | null): void {
   const origin = originOf(tensor);
-  if (origin.view) origin.view.by ??= module;
-  else if (!origin.producer) origins.set(tensor, { producer: module });
+  if (origin.view) {
+    origin.view.by ??= module;
+  } else if (!origin.producer) {
+    const before = input ? originOf(input) : {};
+    const kept = before.view && sameShape(tensor.shape, input!.shape);
+    origins.set(tensor, kept ? before : { producer: module });
+  }
 }
 
 /** Notes that `view` has the elements of `source` under another shape. A view of a view is one of the first source. */
 export function markView(view: Tensor<DType>, source: Tensor<DType>): void {
   const origin = originOf(source);
-  origins.set(view, { producer: origin.producer, view: { from: origin.view?.from ?? source.shape } });
+  if (sameShape(view.shape, source.shape)) origins.set(view, origin);
+  else origins.set(view, { producer: origin.producer, view: { from: origin.view?.from ?? source.shape } });
 }
 
 /** Notes on an error that `source` could not be viewed as `wanted`. Returns the error. */
-export function markFailedView<E extends object>(error: E, source: Tensor<DType>, wanted: Shape): E {
-  const origin = originOf(source);
-  failures.set(error, { from: origin.view?.from ?? source.shape, wanted, producer: origin.producer });
+export function markFailedView(error: unknown, source: Tensor<DType>, wanted: Shape): unknown {
+  if (error instanceof ConvgradError && error.code === 'ERR_SHAPE') {
+    const origin = originOf(source);
+    failures.set(error, { from: origin.view?.from ?? source.shape, wanted, producer: origin.producer });
+  }
   return error;
 }
 

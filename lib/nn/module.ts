@@ -119,11 +119,13 @@ export abstract class Module extends Callable {
   protected run<R>(args: readonly unknown[], forward: () => R): R {
     return within(this, () =>
       tidy(() => {
+        if (this.forward.length > 0 && !args[0]) throw wantsTensor(args[0]);
         if (this.makeWeights) this.build(shapeOfFirst(args));
         const output = forward();
         this.#hooks?.forEach((hook) => hook(this, args, output));
         for (const tensor of many(output)) {
-          if (tensor instanceof Tensor && !args.includes(tensor)) markProduced(tensor, this);
+          if (!(tensor instanceof Tensor) || args.includes(tensor)) continue;
+          markProduced(tensor, this, args[0] instanceof Tensor ? args[0] : null);
         }
         return output;
       }),
@@ -373,7 +375,11 @@ function join(prefix: string, name: string): string {
 function shapeOfFirst(args: readonly unknown[]): Shape {
   const first = many(args[0])[0];
   if (first instanceof Tensor) return first.shape.slice(1);
-  throw new ConvgradError('ERR_VALUE', `wants a tensor, got ${first === null ? 'null' : typeof first}`);
+  throw wantsTensor(first);
+}
+
+function wantsTensor(value: unknown): ConvgradError {
+  return new ConvgradError('ERR_VALUE', `wants a tensor, got ${value === null ? 'null' : typeof value}`);
 }
 
 /** Runs `body` with the module in inference mode, without gradients, and frees what it leaves behind. */

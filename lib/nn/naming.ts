@@ -8,11 +8,6 @@ export function snakeCase(name: string): string {
     .toLowerCase();
 }
 
-/** `kernel_size` → `kernelSize`. */
-export function camelCase(name: string): string {
-  return name.replace(/_+([a-z0-9])/g, (_, letter: string) => letter.toUpperCase());
-}
-
 /**
  * A name for each layer of a model: the one it was given, else its type, numbered: `dense`, `dense_1`…
  * @throws ERR_VALUE when two layers were given the same name

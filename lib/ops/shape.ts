@@ -2,6 +2,7 @@ import { differentiable } from '../autograd';
 import { ConvgradError } from '../errors';
 import { tidy } from '../memory';
 import { native, type DType, type Handle } from '../native';
+import { markFailedView, markView } from '../provenance';
 import { sizeOf, Tensor, type Shape } from '../tensor';
 import { broadcastTo } from './broadcast';
 
@@ -30,7 +31,13 @@ function resolveAxis(op: string, axis: number, rank: number): number {
  */
 export function reshape<D extends DType>(x: Tensor<D>, shape: Shape): Tensor<D> {
   const from = x.shape;
-  return moved('reshape', native.reshape(x.handle, inferDimension(x, shape)), x, (dy) => native.reshape(dy, from));
+  try {
+    const y = moved('reshape', native.reshape(x.handle, inferDimension(x, shape)), x, (dy) => native.reshape(dy, from));
+    markView(y, x);
+    return y;
+  } catch (error) {
+    throw markFailedView(error, x, shape);
+  }
 }
 
 /** PyTorch's name for `reshape`. */
