@@ -96,6 +96,7 @@ export const oddConvs: ConvProblem[] = [
   conv('deep', [4, 5, 300], 21, [3, 3], { padding: 'same' }),
   conv('deeper than a block', [3, 3, 530], 9, [1, 1]),
   conv('wider than a block', [2, 600, 2], 5, [2, 3], { padding: 'same' }),
+  conv('many pixels', [31, 29, 16], 64, [3, 3], { n: 3, padding: 'same' }),
   conv('two groups', [7, 6, 6], 10, [3, 3], { n: 2, groups: 2, padding: 'same' }),
   conv('groups, stride 2', [9, 8, 12], 24, [3, 3], { n: 2, groups: 3, stride: 2, padding: 1 }),
   conv('groups of one output', [6, 7, 6], 3, [3, 3], { groups: 3 }),

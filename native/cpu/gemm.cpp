@@ -29,8 +29,8 @@ class DepthBlocks {
     parts_ = ceil_div(depth.length, favourite);
     part_ = ceil_div(depth.length, parts_);
     // As even as possible: nine taps in blocks of up to four are 3 + 3 + 3 and not 4 + 4 + 1.
-    const int64_t most = std::max<int64_t>(1, favourite / depth.length);
-    group_ = ceil_div(depth.segments, ceil_div(depth.segments, most));
+    most_ = std::clamp<int64_t>(favourite / depth.length, 1, depth.segments);
+    group_ = ceil_div(depth.segments, ceil_div(depth.segments, most_));
   }
 
   int64_t count() const { return ceil_div(depth_.segments, group_) * parts_; }
@@ -38,12 +38,14 @@ class DepthBlocks {
     const int64_t segment = i / parts_ * group_, offset = i % parts_ * part_;
     return {segment, std::min(group_, depth_.segments - segment), offset, std::min(part_, depth_.length - offset)};
   }
-  DepthBlockLimits limits() const { return {group_, group_ * part_}; }
+  /// Holds for depths with fewer segments, too.
+  DepthBlockLimits limits() const { return {most_, most_ * part_}; }
 
  private:
   Depth depth_;
-  int64_t group_;  // segments a block
-  int64_t parts_;  // blocks a segment; 1 where group_ > 1
+  int64_t most_;   // segments that fit a block
+  int64_t group_;  // segments of a block
+  int64_t parts_;  // blocks of a segment; 1 where group_ > 1
   int64_t part_;   // steps of a part
 };
 
