@@ -1,59 +1,50 @@
 import { ConvgradError } from '../errors';
+import { native } from '../native';
+import { defaultGenerator } from '../random';
 
 /** Gives the next number, uniform in [0, 1). */
 export type Random = () => number;
 
+/** Numbers that are fetched at a time; few transforms need more. */
+const fetched = 16;
+
 /**
  * Numbers of their own for everything that has a place in a data set: `streamOf(seed, epoch, index)` is always the same
  * sequence, whatever else was drawn, in whatever order. That makes augmentation repeat with any number of workers.
- *
- * Philox 4x32-10 (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", 2011), a block of four numbers per
- * counter: the key is the seed, the counter is the place and the number of the block.
- * @param seed an integer of up to 53 bits
- * @param place up to two integers below 2^32
+ * @param seed from 0 to 2^53 - 1
+ * @param epoch below 2^21
+ * @param index below 2^32
  */
-export function streamOf(seed: number, ...place: readonly [number?, number?]): Random {
-  if (!Number.isSafeInteger(seed)) {
-    throw new ConvgradError('ERR_VALUE', `seed must be an integer of at most 53 bits, got ${seed}`);
+export function streamOf(seed: number, epoch = 0, index = 0): Random {
+  if (!Number.isSafeInteger(seed) || seed < 0) {
+    throw new ConvgradError('ERR_VALUE', `seed must be an integer from 0 to 2^53 - 1, got ${seed}`);
   }
-  const [epoch = 0, index = 0] = place;
-  const key = [seed >>> 0, Math.floor(seed / 2 ** 32) >>> 0] as const;
-  let block: readonly number[] = [];
+  let key: readonly [number, number] | undefined;
+  let words: Uint32Array = new Uint32Array();
   let used = 0;
-  let blocks = 0;
+  let block = 0;
   return () => {
-    if (used === block.length) {
-      block = philox([blocks++, 0, index, epoch], key);
+    if (used === words.length) {
+      // The seed's generator gives a key to each place, and that key's generator gives the numbers.
+      key ??= firstTwo(native.randomWords(...wordsOf(seed), epoch * 2 ** 32 + index, 2));
+      words = native.randomWords(...key, block, fetched);
+      block += fetched / 4;
       used = 0;
     }
-    return block[used++]! / 2 ** 32;
+    return words[used++]! / 2 ** 32;
   };
 }
 
-/** @internal Four numbers of 32 bits from a counter and a key. */
-export function philox(counter: readonly number[], key: readonly [number, number]): number[] {
-  let [c0, c1, c2, c3] = counter as [number, number, number, number];
-  let [k0, k1] = key;
-  for (let round = 0; round < 10; ++round) {
-    const [high0, low0] = multiply(0xd2511f53, c0);
-    const [high1, low1] = multiply(0xcd9e8d57, c2);
-    [c0, c1, c2, c3] = [(high1 ^ c1 ^ k0) >>> 0, low1, (high0 ^ c3 ^ k1) >>> 0, low0];
-    k0 = (k0 + 0x9e3779b9) >>> 0;
-    k1 = (k1 + 0xbb67ae85) >>> 0;
-  }
-  return [c0, c1, c2, c3];
-}
-
-/** The high and the low word of a product of two 32-bit words. */
-function multiply(a: number, b: number): [number, number] {
-  const low = Math.imul(a, b) >>> 0;
-  // The sum of the partial products stays below 2^53.
-  const middle = (a >>> 16) * (b & 0xffff) + ((((a & 0xffff) * (b & 0xffff)) / 65536) | 0);
-  const carry = (a & 0xffff) * (b >>> 16) + (middle % 65536);
-  return [((a >>> 16) * (b >>> 16) + Math.floor(middle / 65536) + Math.floor(carry / 65536)) >>> 0, low];
-}
-
-/** A seed for whoever was given none. */
+/** A seed for whoever was given none, see `setSeed`. */
 export function freshSeed(): number {
-  return Math.floor(Math.random() * 2 ** 53);
+  const [high, low] = defaultGenerator().hostUniform(2);
+  return Math.floor(high! * 2 ** 21) * 2 ** 32 + low! * 2 ** 32;
+}
+
+function wordsOf(seed: number): [low: number, high: number] {
+  return [seed | 0, Math.floor(seed / 2 ** 32) | 0];
+}
+
+function firstTwo([low, high]: Uint32Array): [number, number] {
+  return [low! | 0, high! | 0];
 }

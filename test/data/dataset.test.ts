@@ -2,6 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, expectTypeOf, it, vi } from 'vitest';
 import { memory, tensor, type Tensor } from '../../lib';
 import { Dataset, type NdArray } from '../../lib/data';
+import { freshSeed } from '../../lib/data/random';
 import { rejectionOf } from '../support/files';
 
 const range = (count: number) => Array.from({ length: count }, (_, i) => i);
@@ -22,6 +23,9 @@ function watched(count: number) {
   });
   return { dataset, log };
 }
+
+// The state of the shared generator is a tensor that stays.
+freshSeed();
 
 let tensorsBefore = 0;
 beforeEach(() => {

@@ -5,6 +5,7 @@ import { afterEach, beforeAll, beforeEach, describe, expect, expectTypeOf, it } 
 import { memory, type Tensor } from '../../lib';
 import { imageFiles, imageFolder, normalize, randomFlip, type Dataset, type SkippedImage } from '../../lib/data';
 import { fixturePath } from '../fixtures/load';
+import { freshSeed } from '../../lib/data/random';
 import { rejectionOf, temporaryFolder } from '../support/files';
 import { describeWithData } from '../support/sharedData';
 
@@ -26,6 +27,9 @@ beforeAll(async () => {
   mkdirSync(join(folder, '.cache'));
   writeFileSync(join(folder, 'README.md'), 'x');
 });
+
+// The state of the shared generator is a tensor that stays.
+freshSeed();
 
 let tensorsBefore = 0;
 beforeEach(() => {

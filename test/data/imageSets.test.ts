@@ -5,11 +5,15 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { memory } from '../../lib';
 import { cifar10, cifar100, fashionMnist, mnist, type ImageSet } from '../../lib/data';
 import { fixturePath, loadExpectedFiles } from '../fixtures/load';
+import { freshSeed } from '../../lib/data/random';
 import { rejectionOf, temporaryFolder } from '../support/files';
 import { describeWithData } from '../support/sharedData';
 
 const root = temporaryFolder();
 const expected = loadExpectedFiles();
+
+// The state of the shared generator is a tensor that stays.
+freshSeed();
 
 let tensorsBefore = 0;
 beforeEach(() => {

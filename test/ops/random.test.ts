@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
 import * as cg from '../../lib';
 import { Generator, setSeed, tensor, type Tensor } from '../../lib';
-import { philox } from '../../lib/data/random';
+import { philox } from '../reference/philox';
 import { native } from '../../lib/native';
 import { loadPhilox } from '../fixtures/load';
 import { erf } from '../reference/math';
