@@ -1,3 +1,5 @@
+import './methods';
+
 export { ConvgradError, type ErrorCode } from './errors';
 export {
   Tensor,
