@@ -103,14 +103,13 @@ CONVGRAD_INLINE VecF to_float(VecI a) { return __builtin_convertvector(a, VecF);
 /// Truncates; undefined beyond the range of int32.
 CONVGRAD_INLINE VecI to_int(VecF a) { return __builtin_convertvector(a, VecI); }
 
-/// Lanes of `a` and `b`, numbered on from `a` to `b`.
-template <int... lanes, class V>
+/// Lane i of the result is lane index[i] of a and b laid end to end.
+template <int... index, class V>
 CONVGRAD_INLINE V shuffle(V a, V b) {
 #if __has_builtin(__builtin_shufflevector)
-  return __builtin_shufflevector(a, b, lanes...);
+  return __builtin_shufflevector(a, b, index...);
 #else  // GCC before 12
-  typedef decltype(a == b) Lanes;
-  return __builtin_shuffle(a, b, Lanes{lanes...});
+  return __builtin_shuffle(a, b, decltype(a == b){index...});
 #endif
 }
 
@@ -165,12 +164,6 @@ CONVGRAD_INLINE void each_vector(int64_t count, Body&& body) {
   int64_t i = 0;
   for (; i + kLanes <= count; i += kLanes) body(i, WholeVector{});
   if (i < count) body(i, PartialVector{count - i});
-}
-
-/// Lane i of the result is lane index[i] of a and b laid end to end.
-template <int... index>
-CONVGRAD_INLINE VecF shuffle(VecF a, VecF b) {
-  return __builtin_shufflevector(a, b, index...);
 }
 
 template <int... values>
