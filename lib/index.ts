@@ -46,3 +46,4 @@ export { Dataset } from './data';
 export * as nn from './nn';
 export * as optim from './optim';
 export * as layers from './layers';
+export * from './train';

@@ -32,8 +32,8 @@ function answersPerSample(answers: number, prediction: Tensor): number {
 export class Accuracy extends HitRate {
   readonly name: string;
 
-  constructor(private readonly options: { name?: string; threshold?: number } = {}) {
-    super();
+  constructor(override readonly options: { name?: string; threshold?: number } = {}) {
+    super(options);
     this.name = options.name ?? 'accuracy';
   }
 
@@ -46,18 +46,14 @@ export class Accuracy extends HitRate {
   add([hits]: readonly TypedArray[], samples: number): void {
     this.addHits(hits![0]!, samples);
   }
-
-  fresh(): Accuracy {
-    return new Accuracy(this.options);
-  }
 }
 
 /** The share of elements that are on the right side of the threshold; labels have the predictions' shape. */
 export class BinaryAccuracy extends HitRate {
   readonly name: string;
 
-  constructor(private readonly options: { name?: string; threshold?: number } = {}) {
-    super();
+  constructor(override readonly options: { name?: string; threshold?: number } = {}) {
+    super(options);
     this.name = options.name ?? 'binaryAccuracy';
   }
 
@@ -73,10 +69,6 @@ export class BinaryAccuracy extends HitRate {
   add([hits]: readonly TypedArray[], samples: number): void {
     this.addHits(hits![0]!, samples);
   }
-
-  fresh(): BinaryAccuracy {
-    return new BinaryAccuracy(this.options);
-  }
 }
 
 /** The share of samples whose class is among the k highest scores [..., C]. A tie counts for the class. */
@@ -84,8 +76,8 @@ export class TopK extends HitRate {
   readonly name: string;
   private columns = 0;
 
-  constructor(private readonly options: { k?: number; name?: string } = {}) {
-    super();
+  constructor(override readonly options: { k?: number; name?: string } = {}) {
+    super(options);
     const { k = 5 } = options;
     if (!(Number.isInteger(k) && k > 0)) {
       throw new ConvgradError('ERR_VALUE', `TopK: k must be a positive integer, got ${k}`);
@@ -112,9 +104,5 @@ export class TopK extends HitRate {
       if (better < k && !Number.isNaN(own)) hits += 1;
     }
     this.addHits(hits, samples);
-  }
-
-  fresh(): TopK {
-    return new TopK(this.options);
   }
 }

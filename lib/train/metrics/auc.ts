@@ -17,8 +17,8 @@ export class AUC extends Metric {
   private columns = 1;
   private areOneHot = false;
 
-  constructor(private readonly options: { name?: string } = {}) {
-    super();
+  constructor(override readonly options: { name?: string } = {}) {
+    super(options);
     this.name = options.name ?? 'auc';
   }
 
@@ -46,10 +46,6 @@ export class AUC extends Metric {
     let sum = 0;
     for (let c = 0; c < this.columns; c++) sum += this.ofClass(c, c);
     return sum / this.columns;
-  }
-
-  fresh(): AUC {
-    return new AUC(this.options);
   }
 
   private ofClass(positive: number, column: number): number {

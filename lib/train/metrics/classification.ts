@@ -58,11 +58,11 @@ abstract class ClassMetric extends Metric {
   private isBinary = false;
 
   constructor(
-    protected readonly options: ClassMetricOptions,
+    override readonly options: ClassMetricOptions,
     defaultName: string,
     private readonly ratio: Ratio,
   ) {
-    super();
+    super(options);
     this.name = options.name ?? defaultName;
     const { average } = options;
     if (average !== undefined && !['binary', 'macro', 'micro', 'weighted'].includes(average)) {
@@ -122,20 +122,12 @@ export class Precision extends ClassMetric {
   constructor(options: ClassMetricOptions = {}) {
     super(options, 'precision', (hits, predicted) => [hits, predicted]);
   }
-
-  fresh(): Precision {
-    return new Precision(this.options);
-  }
 }
 
 /** The share of the samples of a class that are found. */
 export class Recall extends ClassMetric {
   constructor(options: ClassMetricOptions = {}) {
     super(options, 'recall', (hits, _predicted, actual) => [hits, actual]);
-  }
-
-  fresh(): Recall {
-    return new Recall(this.options);
   }
 }
 
@@ -144,10 +136,6 @@ export class F1 extends ClassMetric {
   constructor(options: ClassMetricOptions = {}) {
     super(options, 'f1', (hits, predicted, actual) => [2 * hits, predicted + actual]);
   }
-
-  fresh(): F1 {
-    return new F1(this.options);
-  }
 }
 
 /** How often each class (row) was taken for each class (column). */
@@ -155,8 +143,8 @@ export class ConfusionMatrix extends Metric<number[][]> {
   readonly name = 'confusionMatrix';
   private readonly matrix: number[][] = [];
 
-  constructor(private readonly options: { threshold?: number } = {}) {
-    super();
+  constructor(override readonly options: { threshold?: number } = {}) {
+    super(options);
   }
 
   measure(target: Tensor<DType>, prediction: Tensor): Tensor<DType>[] {
@@ -175,9 +163,5 @@ export class ConfusionMatrix extends Metric<number[][]> {
   /** [label][prediction] */
   result(): number[][] {
     return this.matrix.map((row) => [...row]);
-  }
-
-  fresh(): ConfusionMatrix {
-    return new ConfusionMatrix(this.options);
   }
 }

@@ -35,7 +35,7 @@ export class MeanOf extends Metric {
     return this.sum / this.count;
   }
 
-  fresh(): MeanOf {
+  override fresh(): MeanOf {
     return new MeanOf(this.name, this.fn);
   }
 }

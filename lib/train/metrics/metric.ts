@@ -22,14 +22,20 @@ export abstract class Metric<R = number> {
   /** Whether `result()` is quick enough to show after every batch. */
   readonly everyBatch: boolean = true;
 
+  /** @param options what the constructor was given */
+  constructor(readonly options: object = {}) {}
+
   /** Enqueues the computation of what has to be known of a batch. Runs in `tidy`, right after the forward pass. */
   abstract measure(target: Tensor<DType>, prediction: Tensor): readonly Tensor<DType>[];
   /** Takes the elements of what `measure` returned, in order. `samples` is the size of the batch. */
   abstract add(measured: readonly TypedArray[], samples: number): void;
   /** The value over all that was added. */
   abstract result(): R;
-  /** A metric of the same kind that has not seen anything. */
-  abstract fresh(): Metric<R>;
+
+  /** A metric of the same kind that has not seen anything: made by the constructor from the options. */
+  fresh(): Metric<R> {
+    return new (this.constructor as new (options: object) => Metric<R>)(this.options);
+  }
 
   /**
    * Adds a batch.

@@ -1,0 +1,16 @@
+export { Trainer } from './trainer';
+export type { BatchOptions, EvaluateOptions, FitOptions, TrainerOptions } from './options';
+export { loadModel, model, type LoadModelOptions, type TrainableModel } from './model';
+export { loadWeights, saveWeights } from './checkpoint';
+export { History } from './history';
+export { ProgressBar, type ProgressStream, type Verbose } from './progress';
+export type { Callback, Logs, TrainingRun, WeightsCopy } from './callback';
+export type { Inputs } from './batches';
+export type { BatchDataset, DatasetBatch } from './datasetBatches';
+export type { ClassWeight } from './classWeights';
+export type { NamedOptimizer, OptimizerLike } from './optimizers';
+export type { PredictOptions } from './predict';
+export type { ArrayInput } from './rows';
+export * as callbacks from './callbacks';
+export * as losses from './losses';
+export * as metrics from './metrics';

@@ -1,0 +1,77 @@
+import { noGrad } from '../autograd';
+import { synchronize } from '../device';
+import { ConvgradError } from '../errors';
+import { keep, tidy } from '../memory';
+import type { Module } from '../nn';
+import { cast, concat } from '../ops';
+import type { Tensor } from '../tensor';
+import { inputRows, type Inputs, type OutputShape } from './batches';
+import { inputPass, isDataset, type BatchDataset } from './datasetBatches';
+import { inMode } from './step';
+
+export interface PredictOptions {
+  /** Samples that are computed together. Default 32. */
+  batchSize?: number;
+}
+
+/** What a model predicts, batch by batch; see `Trainer.predict`. */
+export async function predict(
+  model: Module,
+  x: Inputs | BatchDataset<unknown>,
+  { batchSize = 32 }: PredictOptions,
+  outputShape: OutputShape,
+): Promise<Tensor> {
+  checkBatchSize(batchSize, 'predict');
+  const batches = isDataset<unknown>(x) ? inputPass(x, 'predict: x') : arrayPass(x, batchSize, outputShape);
+  const outputs: Tensor[] = [];
+  try {
+    let before = Promise.resolve();
+    for await (const inputs of batches) {
+      try {
+        outputs.push(outputOf(model, inputs, outputs.length));
+      } finally {
+        for (const input of inputs) input.dispose();
+      }
+      // The device works on this batch while the next one is prepared, and no further.
+      await before;
+      before = synchronize();
+      before.catch(() => undefined);
+    }
+    await before;
+    if (outputs.length === 0) throw new ConvgradError('ERR_VALUE', 'predict: x gives no batches');
+    return outputs.length === 1 ? outputs.pop()! : concat(outputs);
+  } finally {
+    for (const output of outputs) output.dispose();
+  }
+}
+
+async function* arrayPass(x: Inputs, batchSize: number, outputShape: OutputShape) {
+  const inputs = await inputRows(x, 'predict: x');
+  outputShape(
+    inputs.map(({ shape }) => shape),
+    'predict: x',
+  );
+  const { count } = inputs[0]!;
+  for (let begin = 0; begin < count; begin += batchSize) {
+    const end = Math.min(begin + batchSize, count);
+    yield tidy(() => noGrad(() => inputs.map((rows) => cast(rows.slice(begin, end), 'float32'))));
+  }
+}
+
+function outputOf(model: Module, inputs: readonly Tensor[], index: number): Tensor {
+  try {
+    const output: unknown = tidy(() => noGrad(() => inMode(model, false, () => model(...inputs))));
+    if (!Array.isArray(output)) return keep(output as Tensor);
+    for (const part of output as Tensor[]) part.dispose();
+  } catch (error) {
+    if (!(error instanceof ConvgradError)) throw error;
+    throw new ConvgradError(error.code, `predict: batch ${index}: ${error.message}`, { cause: error });
+  }
+  throw new ConvgradError('ERR_VALUE', 'predict: the model has several outputs: call it, and get them all');
+}
+
+/** @throws ERR_VALUE unless it is a positive integer */
+export function checkBatchSize(batchSize: number, method: string): void {
+  if (Number.isSafeInteger(batchSize) && batchSize > 0) return;
+  throw new ConvgradError('ERR_VALUE', `${method}: batchSize must be a positive integer, got ${batchSize}`);
+}
