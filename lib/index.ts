@@ -44,6 +44,7 @@ export {
 export * as data from './data';
 export { Dataset } from './data';
 export * as nn from './nn';
+export { input, Sequential } from './nn';
 export * as optim from './optim';
 export * as layers from './layers';
 export * from './train';
