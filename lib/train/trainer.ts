@@ -1,7 +1,7 @@
+import { freshSeed } from '../data/random';
 import { ConvgradError } from '../errors';
 import type { Module } from '../nn';
 import type { Optimizer } from '../optim';
-import { defaultGenerator } from '../random';
 import type { Tensor } from '../tensor';
 import {
   ArrayBatches,
@@ -182,7 +182,7 @@ export class Trainer {
   }
 
   private get shuffleSeed(): number {
-    return (this.seed ??= defaultGenerator().hostUniform(1)[0]! * 2 ** 32);
+    return (this.seed ??= freshSeed());
   }
 
   private step(batch: Batch, meters: Meters): Reading {
