@@ -3,82 +3,58 @@
  * images [N, H, W, C], weights as the layers have them.
  */
 import {
-  adaptiveAvgPool2d,
-  adaptiveMaxPool2d,
   avgPool2d as avgPool,
-  binaryCrossEntropy,
-  binaryCrossEntropyWithLogits,
   crossEntropy as crossEntropyOp,
   dropout as dropoutOp,
-  elu,
-  flatten,
-  gelu,
-  hardSigmoid,
-  hardSilu,
-  huberLoss,
-  leakyRelu,
-  logSoftmax as logSoftmaxOp,
-  maeLoss,
   maxPool2d as maxPool,
-  mseLoss,
   pad as padOp,
-  relu,
-  relu6,
   resizeBilinear,
   resizeNearest,
-  sigmoid,
-  silu,
-  softmax as softmaxOp,
-  softplus,
-  tanh,
   type Pair,
 } from '../ops';
 import type { Tensor } from '../tensor';
 import type { CrossEntropyLossOptions } from './losses';
 import type { AvgPool2dOptions, Pool2dOptions } from './pooling';
 
-export { conv2d, convTranspose2d as convTranspose2d, linear, oneHot } from '../ops';
 export {
   adaptiveAvgPool2d,
   adaptiveMaxPool2d,
+  binaryCrossEntropy,
+  binaryCrossEntropyWithLogits,
+  conv2d,
+  convTranspose2d,
   elu,
   flatten,
   gelu,
+  hardSigmoid as hardsigmoid,
+  hardSilu as hardswish,
   huberLoss,
+  leakyRelu,
+  linear,
+  logSoftmax,
+  maeLoss as l1Loss,
   mseLoss,
+  oneHot,
   relu,
   relu6,
   sigmoid,
   silu,
+  softmax,
   softplus,
   tanh,
-};
-export {
-  hardSigmoid as hardsigmoid,
-  hardSilu as hardswish,
-  leakyRelu as leakyRelu,
-  maeLoss as l1Loss,
-  binaryCrossEntropy as binaryCrossEntropy,
-  binaryCrossEntropyWithLogits as binaryCrossEntropyWithLogits,
-};
+} from '../ops';
 
+/** The maximum of each window. */
 export function maxPool2d(x: Tensor, kernelSize: Pair, options: Omit<Pool2dOptions, 'dataFormat'> = {}): Tensor {
   return maxPool(x, { poolSize: kernelSize, ...options });
 }
 
+/** The average of each window. */
 export function avgPool2d(x: Tensor, kernelSize: Pair, options: Omit<AvgPool2dOptions, 'dataFormat'> = {}): Tensor {
   return avgPool(x, { poolSize: kernelSize, ...options });
 }
 
-export function softmax(x: Tensor, dim = -1): Tensor {
-  return softmaxOp(x, dim);
-}
-
-export function logSoftmax(x: Tensor, dim = -1): Tensor {
-  return logSoftmaxOp(x, dim);
-}
-
-/** @param p the probability that an element is dropped */
+/** Sets elements to 0, each with probability `p`, and scales the others by 1 / (1 - p). */
 export function dropout(x: Tensor, p = 0.5, training = true): Tensor {
   return dropoutOp(x, p, { training });
 }

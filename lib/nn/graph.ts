@@ -1,6 +1,6 @@
 import { ConvgradError } from '../errors';
 import { release } from '../memory';
-import type { Shape, Tensor } from '../tensor';
+import type { DType, Shape, Tensor } from '../tensor';
 import { fuse } from './fuse';
 import { Module } from './module';
 import { uniqueNames } from './naming';
@@ -81,7 +81,7 @@ export class Graph<O extends OneOrMany<SymbolicTensor> = OneOrMany<SymbolicTenso
     );
   }
 
-  /** What a layer's (first) call returns in this model, to build another model on it. */
+  /** What a layer's first call returns in this model (the first of its results that is used), to build on it. */
   outputOf(name: string): SymbolicTensor {
     const layer = this.getLayer(name);
     const call = this.#steps.find((step) => step.call.module === layer)!.call;
@@ -100,7 +100,7 @@ export class Graph<O extends OneOrMany<SymbolicTensor> = OneOrMany<SymbolicTenso
     for (const [layer, name] of this.#names) yield [name, layer];
   }
 
-  forward(...inputs: OneOrMany<Tensor>[]): O extends SymbolicTensor ? Tensor : Tensor[] {
+  forward(...inputs: OneOrMany<Tensor<DType>>[]): O extends SymbolicTensor ? Tensor : Tensor[] {
     return this.#run(inputs, false) as O extends SymbolicTensor ? Tensor : Tensor[];
   }
 
@@ -109,12 +109,12 @@ export class Graph<O extends OneOrMany<SymbolicTensor> = OneOrMany<SymbolicTenso
     return others.length > 0 ? null : (output!.call.module?.finalActivation ?? null);
   }
 
-  protected override forwardLogits(...inputs: OneOrMany<Tensor>[]): Tensor {
+  protected override forwardLogits(...inputs: OneOrMany<Tensor<DType>>[]): Tensor {
     return many(this.#run(inputs, true))[0]!;
   }
 
-  #run(args: OneOrMany<Tensor>[], logits: boolean): OneOrMany<Tensor> {
-    const tensors = args.flatMap((arg) => many(arg));
+  #run(args: OneOrMany<Tensor<DType>>[], logits: boolean): OneOrMany<Tensor> {
+    const tensors = args.flatMap((arg) => many(arg)) as Tensor[]; // of whatever dtypes the first layers take
     if (tensors.length !== this.inputs.length) {
       throw new ConvgradError('ERR_VALUE', `wants ${this.inputs.length} inputs, got ${tensors.length}`);
     }

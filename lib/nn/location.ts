@@ -1,4 +1,5 @@
 import { ConvgradError } from '../errors';
+import type { DType } from '../native';
 import { failedView, originOf } from '../provenance';
 import type { Shape, Tensor } from '../tensor';
 import type { Module } from './module';
@@ -47,7 +48,8 @@ export function pathOf(module: object): string {
  * Checks that x has the features that a dense layer wants, and that every row of it belongs to one sample. The message
  * says which flattening made x: that is where the mistake is.
  */
-export function checkFeatures(x: Tensor, wanted: number): void {
+export function checkFeatures(x: Tensor<DType>, wanted: number): void {
+  if (x.dtype !== 'float32') throw new ConvgradError('ERR_DTYPE', `x must be float32, got ${x.dtype}`);
   const { view, producer } = originOf(x);
   const features = x.shape.at(-1);
   if (view && rowsMixSamples(view.from, x.shape)) {

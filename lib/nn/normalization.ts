@@ -1,11 +1,11 @@
 import { noGrad } from '../autograd';
 import { ConvgradError } from '../errors';
-import { tidy } from '../memory';
+import { keep, tidy } from '../memory';
 import type { DType } from '../native';
 import { add, cast, div, maximum, mean, mul, sqrt, sub, variance } from '../ops';
 import { ones, Tensor, tensor, zeros, type Shape } from '../tensor';
 import { Module } from './module';
-import { channelsOf } from './options';
+import { channelsOf, show } from './options';
 import { Buffer } from './parameter';
 import { registerModule } from './registry';
 
@@ -17,20 +17,28 @@ function asFloat(x: Tensor<DType>): Tensor {
   return x.dtype === 'float32' ? (x as Tensor<DType> as Tensor) : cast(x, 'float32');
 }
 
-const operand = (value: PerChannel): number | Tensor => (typeof value === 'number' ? value : tensor([...value]));
+/** A factor for every call: a list becomes a tensor once. */
+const operand = (value: PerChannel): number | Tensor =>
+  typeof value === 'number' ? value : keep(tensor(Float32Array.from(value)));
 
 /** `x · scale + offset`, channel by channel if lists are given; takes bytes too. Keras `Rescaling`. */
 export class Rescaling extends Module {
+  // Options, not state: tensors, but neither parameters nor buffers.
+  readonly factor: number | Tensor;
+  readonly term: number | Tensor;
+
   constructor(
     readonly scale: PerChannel,
     readonly offset: PerChannel = 0,
   ) {
     super();
+    this.factor = operand(scale);
+    this.term = operand(offset);
   }
 
   forward(x: Tensor<DType>): Tensor {
-    const scaled = mul(asFloat(x), operand(this.scale));
-    return this.offset === 0 ? scaled : add(scaled, operand(this.offset));
+    const scaled = mul(asFloat(x), this.factor);
+    return this.offset === 0 ? scaled : add(scaled, this.term);
   }
 
   override config(): Record<string, unknown> {
@@ -38,7 +46,7 @@ export class Rescaling extends Module {
   }
 
   override extraRepr(): string {
-    return `scale=${String(this.scale)}, offset=${String(this.offset)}`;
+    return `scale=${show(this.scale)}, offset=${show(this.offset)}`;
   }
 }
 

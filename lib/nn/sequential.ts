@@ -1,6 +1,6 @@
 import { ConvgradError } from '../errors';
 import { release } from '../memory';
-import type { Shape, Tensor } from '../tensor';
+import type { DType, Shape, Tensor } from '../tensor';
 import { fuse } from './fuse';
 import { within } from './location';
 import { Module } from './module';
@@ -100,7 +100,7 @@ export class Sequential extends Module {
     return this;
   }
 
-  forward(x: Tensor): Tensor {
+  forward(x: Tensor<DType>): Tensor {
     return this.#runFirst(this.length, x);
   }
 
@@ -108,7 +108,7 @@ export class Sequential extends Module {
     return this.at(-1)?.finalActivation ?? null;
   }
 
-  protected override forwardLogits(x: Tensor): Tensor {
+  protected override forwardLogits(x: Tensor<DType>): Tensor {
     return this.at(-1)!.logits(this.#runFirst(this.length - 1, x));
   }
 
@@ -117,8 +117,8 @@ export class Sequential extends Module {
   }
 
   /** Runs the first layers. Each result is freed as soon as the next layer has used it. */
-  #runFirst(count: number, input: Tensor): Tensor {
-    let x = input;
+  #runFirst(count: number, input: Tensor<DType>): Tensor {
+    let x = input as Tensor; // of whatever dtype the first layer takes
     for (let i = 0; i < count; i++) {
       const layer = this.#items[i]!.layer;
       const fused = i + 1 < count ? fuse(layer, this.#items[i + 1]!.layer) : null;
