@@ -12,11 +12,7 @@ int64_t multiply_add(int64_t iterations, float* sink) {
   VecF chains[kChains];
   VecF factor = splat(0.999f), addend = splat(0.001f);
   // Hides the values from the compiler, which would otherwise fold the loop.
-#if defined(__x86_64__)
-  asm volatile("" : "+v"(factor), "+v"(addend));
-#else
-  asm volatile("" : "+w"(factor), "+w"(addend));
-#endif
+  asm volatile("" : "+m"(factor), "+m"(addend));
   for (int c = 0; c < kChains; ++c) chains[c] = splat(static_cast<float>(c));
   for (int64_t i = 0; i < iterations; ++i) {
 #pragma GCC unroll 20
