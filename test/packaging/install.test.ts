@@ -37,6 +37,16 @@ describe('a packed tarball with a prebuilt addon, on a machine without a compile
     expect(status).toBe(0);
   });
 
+  test('trains, by import as by require', () => {
+    const [losses, again] = ['train.cjs', 'train.mjs'].map((program) => {
+      const { status, output } = installation.run('node', program);
+      expect(status, output).toBe(0);
+      return JSON.parse(output) as number[];
+    });
+    expect(losses!.at(-1)! < 0.5 * losses![0]!, `losses ${losses}`).toBe(true);
+    expect(again).toEqual(losses);
+  });
+
   test('brings the command line program, which says that it uses the prebuilt addon', () => {
     const { status, output } = installation.run('npm', 'exec', '--silent', '--', 'convgrad', 'doctor', '--json');
     expect(status, output).toBe(0);

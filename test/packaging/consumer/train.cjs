@@ -1,0 +1,3 @@
+const train = require('./network.cjs');
+
+console.log(JSON.stringify(train(require('convgrad'))));
