@@ -113,6 +113,17 @@ CONVGRAD_INLINE V shuffle(V a, V b) {
 #endif
 }
 
+/// Transposes 4 x 4 words, whatever the length of the other vectors.
+typedef uint32_t Quad __attribute__((vector_size(16)));
+CONVGRAD_INLINE void transpose_quads(Quad (&rows)[4]) {
+  const Quad a = shuffle<0, 4, 1, 5>(rows[0], rows[1]), b = shuffle<0, 4, 1, 5>(rows[2], rows[3]),
+             c = shuffle<2, 6, 3, 7>(rows[0], rows[1]), d = shuffle<2, 6, 3, 7>(rows[2], rows[3]);
+  rows[0] = shuffle<0, 1, 4, 5>(a, b);
+  rows[1] = shuffle<2, 3, 6, 7>(a, b);
+  rows[2] = shuffle<0, 1, 4, 5>(c, d);
+  rows[3] = shuffle<2, 3, 6, 7>(c, d);
+}
+
 CONVGRAD_INLINE float sum_lanes(VecF v) {
   float sum = 0;
   for (int i = 0; i < kLanes; ++i) sum += v[i];

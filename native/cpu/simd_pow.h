@@ -81,10 +81,10 @@ CONVGRAD_INLINE VecF pow(VecF a, VecF b) {
   const VecI integer = large | (to_float(truncated) == b);
   const VecI odd = ~large & integer & ((truncated & 1) != 0);
   const VecI negative = (VecI)a < 0;
-  y = negative & odd ? -y : y;
-  y = (a < 0.0f) & ~integer & (magnitude != infinity) ? splat(__builtin_nanf("")) : y;
-  y = (a != a) | (b != b) ? a + b : y;
-  return (b == 0.0f) | (a == 1.0f) ? one : y;
+  y = (negative & odd) ? -y : y;
+  y = ((a < 0.0f) & ~integer & (magnitude != infinity)) ? splat(__builtin_nanf("")) : y;
+  y = ((a != a) | (b != b)) ? a + b : y;
+  return ((b == 0.0f) | (a == 1.0f)) ? one : y;
 }
 
 }  // namespace

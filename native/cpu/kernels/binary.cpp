@@ -17,8 +17,8 @@ CONVGRAD_INLINE VecF forward(VecF a, VecF b) {
   if constexpr (f == F::div) return a / b;
   if constexpr (f == F::pow) return pow(a, b);
   // NaN in either operand gives NaN.
-  if constexpr (f == F::maximum) return (a > b) | (a != a) ? a : b;
-  if constexpr (f == F::minimum) return (a < b) | (a != a) ? a : b;
+  if constexpr (f == F::maximum) return ((a > b) | (a != a)) ? a : b;
+  if constexpr (f == F::minimum) return ((a < b) | (a != a)) ? a : b;
 }
 
 /// In unsigned arithmetic, which wraps around.
@@ -37,7 +37,7 @@ CONVGRAD_INLINE VecF backward(VecF a, VecF b, VecF dy) {
   constexpr bool for_a = side == Side::a;
   if constexpr (f == F::div) return for_a ? dy / b : -dy * a / b / b;
   if constexpr (f == F::pow && for_a) return b == 0.0f ? zero : dy * b * pow(a, b - 1.0f);
-  if constexpr (f == F::pow && !for_a) return (a == 0.0f) & (b >= 0.0f) ? zero : dy * pow(a, b) * log(a);
+  if constexpr (f == F::pow && !for_a) return ((a == 0.0f) & (b >= 0.0f)) ? zero : dy * pow(a, b) * log(a);
   const VecI a_wins = f == F::maximum ? a > b : a < b;
   const VecI b_wins = f == F::maximum ? b > a : b < a;
   return (for_a ? a_wins : b_wins) ? dy : ((for_a ? b_wins : a_wins) ? zero : dy * 0.5f);

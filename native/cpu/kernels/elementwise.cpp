@@ -34,7 +34,7 @@ CONVGRAD_INLINE VecF forward(VecF x, VecF alpha, VecF beta) {
   if constexpr (f == F::gelu) return 0.5f * x * (1.0f + erf(x * kSqrtHalf));
   if constexpr (f == F::gelu_tanh) return 0.5f * x * (1.0f + tanh(kSqrt2OverPi * (x + kGeluCubic * x * x * x)));
   if constexpr (f == F::softplus) return softplus(x);
-  if constexpr (f == F::elu) return x < 0.0f ? alpha * (exp(x) - 1.0f) : x;
+  if constexpr (f == F::elu) return x < 0.0f ? alpha * expm1(x) : x;
   if constexpr (f == F::exp) return exp(x);
   if constexpr (f == F::log) return log(x);
   if constexpr (f == F::sqrt) return sqrt(x);

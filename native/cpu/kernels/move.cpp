@@ -6,24 +6,16 @@
 namespace convgrad::cpu::CONVGRAD_ISA_NAMESPACE {
 namespace {
 
-typedef uint32_t Quad __attribute__((vector_size(16)));
-
 /// In blocks of 4 x 4, which every instruction set can transpose in registers; such a loop waits for memory.
 void transpose_32(const uint32_t* x, int64_t x_stride, uint32_t* y, int64_t y_stride, int64_t rows, int64_t columns) {
   int64_t r = 0;
   for (; r + 4 <= rows; r += 4) {
     int64_t c = 0;
     for (; c + 4 <= columns; c += 4) {
-      const uint32_t* source = x + c * x_stride + r;
-      const Quad x0 = load<Quad>(source), x1 = load<Quad>(source + x_stride), x2 = load<Quad>(source + 2 * x_stride),
-                 x3 = load<Quad>(source + 3 * x_stride);
-      const Quad a = shuffle<0, 4, 1, 5>(x0, x1), b = shuffle<0, 4, 1, 5>(x2, x3), d = shuffle<2, 6, 3, 7>(x0, x1),
-                 e = shuffle<2, 6, 3, 7>(x2, x3);
-      uint32_t* destination = y + r * y_stride + c;
-      store(destination, shuffle<0, 1, 4, 5>(a, b));
-      store(destination + y_stride, shuffle<2, 3, 6, 7>(a, b));
-      store(destination + 2 * y_stride, shuffle<0, 1, 4, 5>(d, e));
-      store(destination + 3 * y_stride, shuffle<2, 3, 6, 7>(d, e));
+      Quad block[4];
+      for (int i = 0; i < 4; ++i) block[i] = load<Quad>(x + (c + i) * x_stride + r);
+      transpose_quads(block);
+      for (int i = 0; i < 4; ++i) store(y + (r + i) * y_stride + c, block[i]);
     }
     for (; c < columns; ++c) {
       for (int64_t i = 0; i < 4; ++i) y[(r + i) * y_stride + c] = x[c * x_stride + r + i];

@@ -67,18 +67,13 @@ CONVGRAD_INLINE Words philox(PhiloxPosition at) {
 
 /// Block by block: out[4 · lane + w] = word[w][lane].
 CONVGRAD_INLINE void store_interleaved(const Words& words, uint32_t* out) {
-  typedef uint32_t Quad __attribute__((vector_size(16)));
   uint32_t lanes[4][kLanes];
   for (int w = 0; w < 4; ++w) store(lanes[w], words.word[w]);
   for (int i = 0; i < kLanes; i += 4) {
-    const Quad w0 = load<Quad>(lanes[0] + i), w1 = load<Quad>(lanes[1] + i), w2 = load<Quad>(lanes[2] + i),
-               w3 = load<Quad>(lanes[3] + i);
-    const Quad a = __builtin_shuffle(w0, w1, Quad{0, 4, 1, 5}), b = __builtin_shuffle(w2, w3, Quad{0, 4, 1, 5}),
-               c = __builtin_shuffle(w0, w1, Quad{2, 6, 3, 7}), d = __builtin_shuffle(w2, w3, Quad{2, 6, 3, 7});
-    store(out + 4 * i, __builtin_shuffle(a, b, Quad{0, 1, 4, 5}));
-    store(out + 4 * i + 4, __builtin_shuffle(a, b, Quad{2, 3, 6, 7}));
-    store(out + 4 * i + 8, __builtin_shuffle(c, d, Quad{0, 1, 4, 5}));
-    store(out + 4 * i + 12, __builtin_shuffle(c, d, Quad{2, 3, 6, 7}));
+    Quad rows[4];
+    for (int w = 0; w < 4; ++w) rows[w] = load<Quad>(lanes[w] + i);
+    transpose_quads(rows);
+    for (int block = 0; block < 4; ++block) store(out + 4 * (i + block), rows[block]);
   }
 }
 
@@ -177,7 +172,7 @@ void bernoulli(PhiloxPosition at, void* y, int64_t count, double probability, do
   const uint32_t last = static_cast<uint32_t>(threshold - 1);
   const bool any = threshold > 0;
   generate(at, static_cast<uint32_t*>(y), count, [=](Words w) CONVGRAD_LAMBDA {
-    for (VecU& word : w.word) word = (VecU)(any & (word <= last) ? splat(1.0f) : splat(0.0f));
+    for (VecU& word : w.word) word = (VecU)((any & (word <= last)) ? splat(1.0f) : splat(0.0f));
     return w;
   });
 }

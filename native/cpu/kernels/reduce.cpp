@@ -29,8 +29,8 @@ CONVGRAD_INLINE V term(V x, V center) {
 /// The larger (smaller) of two; a NaN wins and stays.
 template <A f, class V>
 CONVGRAD_INLINE V pick(V best, V x) {
-  if constexpr (f == A::max) return (x > best) | (x != x) ? x : best;
-  return (x < best) | (x != x) ? x : best;
+  if constexpr (f == A::max) return ((x > best) | (x != x)) ? x : best;
+  return ((x < best) | (x != x)) ? x : best;
 }
 
 template <A f, class V>
