@@ -1,6 +1,7 @@
+// What is public. Everything else may change without notice.
 import './methods';
 
-export { ConvgradError, type ErrorCode } from './errors';
+// Tensors, gradients, random numbers, the device
 export {
   Tensor,
   tensor,
@@ -17,8 +18,6 @@ export {
 export { tidy, keep, memory } from './memory';
 export { noGrad, isGradEnabled, grad, valueAndGrad, type BackwardOptions } from './autograd';
 export { gradCheck, type GradCheckOptions } from './gradcheck';
-export { setDevice, deviceInfo, setThreads, synchronize, setMemoryLimit, trimMemory, resetPeakMemory } from './device';
-export type { DeviceInfo, MemoryInfo, Reduction, ResizeCoordinates } from './native';
 export {
   setSeed,
   Generator,
@@ -31,20 +30,23 @@ export {
   type RandomOptions,
   type NormalOptions,
 } from './random';
+export { setDevice, deviceInfo, setThreads, synchronize, setMemoryLimit, trimMemory, resetPeakMemory } from './device';
+export type { DeviceInfo, MemoryInfo, Reduction, ResizeCoordinates } from './native';
+export { ConvgradError, type ErrorCode } from './errors';
+
+// Functions of tensors
 export * from './ops';
-export {
-  encodeSafetensors,
-  readSafetensors,
-  SafetensorsFile,
-  writeSafetensors,
-  type NamedTensors,
-  type SafetensorsContents,
-  type SafetensorsEntry,
-} from './formats';
+
+// Networks: PyTorch's face, and Keras's
+export * as nn from './nn';
+export * as layers from './layers';
+export { input, Sequential } from './nn';
+
+// Training
+export * from './train';
+export * as optim from './optim';
+
+// Data and files
 export * as data from './data';
 export { Dataset } from './data';
-export * as nn from './nn';
-export { input, Sequential } from './nn';
-export * as optim from './optim';
-export * as layers from './layers';
-export * from './train';
+export * as formats from './formats';

@@ -26,10 +26,8 @@ interface Diagnosis {
   cuda: { usable: boolean; reason: string };
 }
 
-export function addDoctor(program: Command): void {
-  program
-    .command('doctor')
-    .description('say which binary, instruction set, threads and devices are used, and why')
+export function configure(command: Command): void {
+  command
     .addHelpText('after', '\nExit code 1: the native addon does not load.\n\nExample:\n  $ convgrad doctor --json')
     .action(async (options: GlobalOptions) => {
       const diagnosis = await diagnose();

@@ -3,9 +3,10 @@ export interface GlobalOptions {
   json?: boolean;
 }
 
-/** Prints a command's result: the object as one line of JSON, or the text. */
+/** Prints a command's result: the object as one line of JSON, or the text, if there is any. */
 export function report(result: object, text: string, { json }: GlobalOptions): void {
-  process.stdout.write(json ? `${JSON.stringify(result)}\n` : `${text}\n`);
+  if (json) process.stdout.write(`${JSON.stringify(result)}\n`);
+  else if (text !== '') process.stdout.write(`${text}\n`);
 }
 
 /** Prints an error without its stack: as JSON on stdout, or its message on stderr. */

@@ -14,14 +14,13 @@ import {
   model as functional,
   nn,
   optim,
-  readSafetensors,
   reshape,
   saveWeights,
   setSeed,
   Trainer,
-  writeSafetensors,
   type Tensor,
 } from '../../lib';
+import { readSafetensors, writeSafetensors } from '../../lib/formats';
 import { rejectionOf, temporaryFolder } from '../support/files';
 import { TestData } from '../support/random';
 

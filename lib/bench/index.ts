@@ -1,0 +1,3 @@
+export { benchOps, opsTable, type OpResult, type OpsReport } from './ops';
+export { benchNetworks, networksTable, type NetworkResult, type NetworksReport } from './networks';
+export { machine, type Machine } from './machine';
