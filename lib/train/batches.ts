@@ -28,6 +28,8 @@ export function disposeBatch({ inputs, target, sampleWeight }: Batch): void {
 
 /** Where batches come from. */
 export interface BatchSource {
+  /** The method, and the argument that the batches come from, for errors. */
+  readonly what: string;
   /** Batches of a pass, where that is known. */
   readonly steps: number | undefined;
   readonly batchSize: number | undefined;
@@ -110,6 +112,7 @@ export interface ArrayBatchesOptions {
 export class ArrayBatches implements BatchSource {
   readonly steps: number;
   readonly batchSize: number;
+  readonly what: string;
   private readonly count: number;
   private readonly weigher: ClassWeigher | null;
 
@@ -119,6 +122,7 @@ export class ArrayBatches implements BatchSource {
   ) {
     const { batchSize, classWeight, what } = options;
     this.batchSize = batchSize;
+    this.what = what;
     this.count = columns.inputs[0]!.count;
     this.steps = Math.ceil(this.count / batchSize);
     this.weigher = classWeight ? new ClassWeigher(classWeight, columns.form, `${what}: classWeight`) : null;

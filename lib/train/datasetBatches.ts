@@ -41,7 +41,7 @@ export class DatasetBatches implements BatchSource {
 
   constructor(
     private readonly dataset: BatchDataset,
-    private readonly what: string,
+    readonly what: string,
     private readonly loss: Loss,
     private readonly outputShape: OutputShape,
     private readonly classWeight?: ClassWeight,

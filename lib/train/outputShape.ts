@@ -13,7 +13,8 @@ export function outputShapeOf(model: Module): OutputShape {
   const shapes = known.get(model) ?? new Map<string, Shape>();
   known.set(model, shapes);
   return (inputShapes, what) => {
-    const key = inputShapes.map((shape) => shape.join('x')).join();
+    // A model that gets another layer is another model.
+    const key = `${model.modules().length}: ${inputShapes.map((shape) => shape.join('x')).join()}`;
     let output = shapes.get(key);
     if (!output) {
       checkInputShapes(model.inputShapes, inputShapes, what);

@@ -118,7 +118,7 @@ export class Run implements TrainingRun {
     const { training } = this;
     const meters = training.newMeters();
     await runSteps({
-      what: 'fit',
+      what: this.source.what,
       batches: this.batches ? taken(this.batches, this.steps!) : this.source.pass(training.nextPass()),
       begin: (step) => callbacks.batchBegin(step),
       enqueue: (batch) => {

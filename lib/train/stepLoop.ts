@@ -6,7 +6,7 @@ import type { Reading } from './meters';
 const MOST_UNDER_WAY = 2;
 
 export interface StepLoop {
-  /** The method that was called, for errors. */
+  /** Where the batches come from, for errors. */
   readonly what: string;
   readonly batches: AsyncIterable<Batch>;
   /** Called before a step is enqueued. */

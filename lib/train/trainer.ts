@@ -129,9 +129,9 @@ export class Trainer {
     const [y, options] = isDataset(x) ? [undefined, second as EvaluateOptions] : [second as ArrayInput, third];
     const { batchSize = 32, sampleWeight, signal } = options ?? {};
     checkBatchSize(batchSize, 'evaluate');
-    if (isDataset(x)) return await this.evaluated(this.fromDataset(x, 'evaluate: dataset'), 'evaluate', signal);
+    if (isDataset(x)) return await this.evaluated(this.fromDataset(x, 'evaluate: dataset'), signal);
     const columns = await this.columns(x, y, sampleWeight, argumentNames('evaluate'));
-    return await this.evaluated(new ArrayBatches(columns, { batchSize, what: 'evaluate' }), 'evaluate', signal);
+    return await this.evaluated(new ArrayBatches(columns, { batchSize, what: 'evaluate' }), signal);
   }
 
   /**
@@ -199,25 +199,24 @@ export class Trainer {
     const columns = await this.columns(x, y, sampleWeight, argumentNames(what));
     const source = new ArrayBatches(columns, { batchSize: columns.target.count, classWeight, what });
     try {
-      return await this.measured(source, what, undefined, enqueue);
+      return await this.measured(source, undefined, enqueue);
     } finally {
       source.dispose();
     }
   }
 
-  private async evaluated(source: BatchSource, what: string, signal: AbortSignal | undefined): Promise<Logs> {
-    return await this.measured(source, what, signal, (batch, meters) => testStep(this.model, this.loss, batch, meters));
+  private async evaluated(source: BatchSource, signal: AbortSignal | undefined): Promise<Logs> {
+    return await this.measured(source, signal, (batch, meters) => testStep(this.model, this.loss, batch, meters));
   }
 
   private async measured(
     source: BatchSource,
-    what: string,
     signal: AbortSignal | undefined,
     enqueue: (batch: Batch, meters: Meters) => Reading,
   ): Promise<Logs> {
     const meters = new Meters(this.metrics);
     await runSteps({
-      what,
+      what: source.what,
       batches: source.pass(0),
       enqueue: (batch) => enqueue(batch, meters),
       arrived: (reading) => meters.add(reading),
@@ -245,7 +244,7 @@ export class Trainer {
       },
       newMeters: () => new Meters(this.metrics),
       step: (batch, meters) => this.step(batch, meters),
-      validate: validation && ((signal) => this.evaluated(validation, 'fit: validationData', signal)),
+      validate: validation && ((signal) => this.evaluated(validation, signal)),
       nextPass: () => this.passes++,
       save: (path, options) => this.save(path, options),
       schedule: (isEpoch) => {
@@ -269,7 +268,7 @@ export class Trainer {
       add(
         new ArrayBatches(columns, {
           batchSize,
-          what: 'fit',
+          what: isTraining ? 'fit' : 'fit: validationData',
           ...(isTraining && { classWeight, ...(shuffle && { shuffleSeed: this.shuffleSeed }) }),
         }),
       );

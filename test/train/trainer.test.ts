@@ -298,7 +298,7 @@ describe('what goes wrong', () => {
     const tensors = memory().tensors;
     const error = await rejectionOf(trainer.fit(batches, { ...quiet, callbacks: [record] }));
     expect(error).toMatchObject({ code: 'ERR_VALUE' });
-    expect(error.message).toMatch(/^fit: step 2: .*7/);
+    expect(error.message).toBe('fit: dataset: step 2: crossEntropy: labels[0] is 7, wanted 0..2');
     expect(memory().tensors).toBe(tensors);
     // What was under way when step 1 was reported is step 2, which changed nothing.
     expect(await weightsOf(trainer.model)).toEqual(weights.at(-1));
