@@ -1,4 +1,5 @@
-// Named problems that tests and benchmarks share.
+// The problems that tests run. Layers of networks that benchmarks measure come from there, scaled down.
+import { convLayers } from '../lib/bench/problems';
 import type { Padding2d } from '../lib/ops/window';
 
 /** A convolution of images [n, h, w, c] with `k` kernels of r × s. */
@@ -124,31 +125,23 @@ export const depthwiseConvs: ConvProblem[] = [
 ];
 
 const layers: ConvProblem[] = [
-  conv('Keras CNN, conv 1', [32, 32, 3], 32, [3, 3], { n: 32 }),
-  conv('Keras CNN, conv 2', [15, 15, 32], 64, [3, 3], { n: 32 }),
+  ...convLayers.map(({ name, input: [n, h, w, c], weight: [r, s, , k], ...options }) =>
+    conv(name, [h, w, c], k, [r, s], { n, ...options }),
+  ),
   conv('SimpleCNN, conv 1', [32, 32, 3], 32, [3, 3], { n: 32, padding: 1 }),
-  conv('VGG16, block 1 conv 2', [224, 224, 64], 64, [3, 3], { padding: 'same' }),
-  conv('VGG16, block 3 conv 2', [56, 56, 256], 256, [3, 3], { padding: 'same' }),
   conv('VGG16, block 5', [14, 14, 512], 512, [3, 3], { padding: 'same' }),
-  conv('ResNet, stem', [224, 224, 3], 64, [7, 7], { padding: 3, stride: 2 }),
-  conv('ResNet-18, block 1', [56, 56, 64], 64, [3, 3], { padding: 1 }),
   conv('ResNet-18, block 2', [28, 28, 128], 128, [3, 3], { padding: 1 }),
   conv('ResNet-18, block 4', [7, 7, 512], 512, [3, 3], { padding: 1 }),
   conv('ResNet-18, down to block 2', [56, 56, 64], 128, [3, 3], { padding: 1, stride: 2 }),
-  conv('ResNet-50, reduce', [56, 56, 256], 64, [1, 1]),
   conv('ResNet-50, expand', [14, 14, 256], 1024, [1, 1]),
   conv('ResNet-50, shortcut', [56, 56, 256], 512, [1, 1], { stride: 2 }),
   conv('ResNeXt-50, grouped', [28, 28, 256], 256, [3, 3], { padding: 1, groups: 32 }),
   conv('MobileNetV2, depthwise stride 2', [112, 112, 96], 96, [3, 3], { groups: 96, padding: 'same', stride: 2 }),
   conv('MobileNetV2, depthwise', [14, 14, 384], 384, [3, 3], { groups: 384, padding: 'same' }),
-  conv('EfficientNet-B0, depthwise 5x5', [14, 14, 480], 480, [5, 5], { groups: 480, padding: 'same' }),
   conv('EfficientNet-B0, project', [14, 14, 480], 112, [1, 1]),
 ];
 
-/** Layers of real networks, at full size: for benchmarks. */
-export const networkConvs: readonly ConvProblem[] = layers;
-
-/** The same layers with images and channels scaled down, so that a float64 reference is quick. */
+/** Layers of real networks with images and channels scaled down, so that a float64 reference is quick. */
 export const smallNetworkConvs: ConvProblem[] = layers.map((layer) => {
   const channels = layer.groups > 1 ? layer.c / layer.groups : 1;
   const groups = Math.min(layer.groups, 21);
@@ -190,16 +183,4 @@ export const oddMatmuls: MatmulProblem[] = [
   product(97, 65, 31),
   product(130, 513, 70),
   product(25, 1025, 130),
-];
-
-export const networkMatmuls: MatmulProblem[] = [
-  product(256, 256, 256),
-  product(512, 512, 512),
-  product(2048, 2048, 2048),
-  product(64, 576, 3136, '64x3136x576'),
-  product(32, 2304, 64, 'Keras CNN, dense 1'),
-  product(32, 64, 10, 'Keras CNN, dense 2'),
-  product(1, 2304, 64, 'Keras CNN, dense 1, one image'),
-  product(1, 4096, 4096, 'VGG16, fc2, one image'),
-  product(8, 4096, 4096, 'VGG16, fc2, eight images'),
 ];

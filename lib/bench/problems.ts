@@ -43,7 +43,8 @@ export interface NetworkProblem {
 type Layer = Pick<ConvProblem, 'name' | 'input' | 'weight'> &
   Partial<Pick<ConvProblem, 'stride' | 'padding' | 'groups'>>;
 
-const convLayers: readonly Layer[] = [
+/** At full size; the tests scale them down. */
+export const convLayers: readonly Layer[] = [
   { name: 'Keras CNN conv1: 3→32 3×3, 32², n32', input: [32, 32, 32, 3], weight: [3, 3, 3, 32] },
   { name: 'Keras CNN conv2: 32→64 3×3, 15², n32', input: [32, 15, 15, 32], weight: [3, 3, 32, 64] },
   { name: 'VGG16 block1: 64→64 3×3, 224²', input: [1, 224, 224, 64], weight: [3, 3, 64, 64], padding: 1 },

@@ -2,6 +2,7 @@ import { differentiable, needsGradient } from '../autograd';
 import { ConvgradError } from '../errors';
 import { native, type ConvAlgorithm, type EpilogueActivation } from '../native';
 import { Tensor, type Shape } from '../tensor';
+import { reshape } from './shape';
 import { epilogueGradient, withActivation } from './epilogue';
 import { backwardInput, backwardWeight, convParams, forward, type Conv2dGradientOptions } from './convParams';
 
@@ -78,17 +79,8 @@ export function depthwiseConv2d(
         `input [${x.shape.join(', ')}] has ${x.shape[3]}`,
     );
   }
-  const flat = reshapeWeight(weight, [r!, s!, 1, channels! * multiplier!]);
+  const flat = reshape(weight, [r!, s!, 1, channels! * multiplier!]);
   return conv2d(x, flat, bias, { ...options, groups: channels! });
-}
-
-/** The same memory in another shape, for the gradient too. */
-function reshapeWeight(weight: Tensor, shape: Shape): Tensor {
-  const before = weight.shape;
-  const reshaped = new Tensor(native.reshape(weight.handle, shape));
-  return differentiable('reshape', reshaped, { weight }, {}, (dy) => ({
-    weight: () => new Tensor(native.reshape(dy.handle, before)),
-  }));
 }
 
 /**

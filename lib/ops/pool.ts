@@ -2,6 +2,7 @@ import { differentiable, needsGradient } from '../autograd';
 import { ConvgradError } from '../errors';
 import { native } from '../native';
 import { Tensor } from '../tensor';
+import { reshape } from './shape';
 import { paddingOf, pairOf, type Padding2d, type Pair } from './window';
 
 export interface PoolOptions {
@@ -138,11 +139,7 @@ export function globalMaxPool2d(x: Tensor, { keepDims = false }: GlobalPoolOptio
 
 /** [N, 1, 1, C] as [N, C]. Takes the tensor over. */
 function withoutSpatialAxes(pooled: Tensor): Tensor {
-  const { shape } = pooled;
-  const y = new Tensor(native.reshape(pooled.handle, [shape[0]!, shape[3]!]));
-  const result = differentiable('globalPool2d', y, { pooled }, {}, (dy) => ({
-    pooled: () => new Tensor(native.reshape(dy.handle, shape)),
-  }));
+  const y = reshape(pooled, [pooled.shape[0]!, pooled.shape[3]!]);
   pooled.dispose();
-  return result;
+  return y;
 }

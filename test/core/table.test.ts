@@ -21,6 +21,19 @@ describe('the op table', () => {
     expect(used).toMatch(new RegExp(`native\\s*\\.${name}\\(`));
   });
 
+  // Their outputs do not depend smoothly on a tensor, or they are gradients or steps themselves.
+  const withoutGradient = /^(copy|fill|compare|argReduce|oneHot|random|clipBy\w+|\w+Step|\w+Backward\w*)$/;
+  const differentiated = readdirSync(join(lib, 'ops'))
+    .map((name) => readFileSync(join(lib, 'ops', name), 'utf8'))
+    .filter((text) => /\b(differentiable|moved)\(/.test(text))
+    .join('\n');
+  it.each(native.signatures.filter(({ name }) => !withoutGradient.test(name)))(
+    'has a gradient for $name',
+    ({ name }) => {
+      expect(differentiated).toMatch(new RegExp(`native\\s*\\.${name}\\(`));
+    },
+  );
+
   const tested = sources(join(__dirname, '..'));
   it.each(exported)('has a test that calls %s()', (name) => {
     expect(tested).toMatch(new RegExp(`\\b${name}\\b`));
