@@ -15,20 +15,37 @@ namespace convgrad::cpu {
 
 namespace {
 
+/// The tasks that a worker takes first. Alone in a cache line: its worker counts in it all the time.
+struct alignas(64) Share {
+  std::atomic<int64_t> next{0};
+  int64_t end = 0;
+};
+
+/// Every worker starts on a share of its own, the same one in each loop over as many tasks: what it wrote in the last
+/// loop is then in its core's cache. Who is done takes from the others.
 struct Loop {
   FunctionRef<void(int64_t, int)> body;
-  int64_t tasks;
-  int max_workers;
-  std::atomic<int64_t> next{0};
-  int entered = 1;  // workers that took part, the caller included; guarded by the pool's mutex
-  int inside = 0;   // workers other than the caller that have not left; guarded by the pool's mutex
+  Share* shares;
+  int workers;
+  std::atomic<int> inside{0};  // workers other than the caller that have not left; changed under the pool's mutex
   std::exception_ptr error = nullptr;
+
+  Loop(FunctionRef<void(int64_t, int)> body, int64_t tasks, Share* shares, int workers)
+      : body(body), shares(shares), workers(workers) {
+    for (int i = 0; i < workers; ++i) {
+      shares[i].next.store(tasks * i / workers, std::memory_order_relaxed);
+      shares[i].end = tasks * (i + 1) / workers;
+    }
+  }
 
   void work(int worker, std::mutex& mutex) {
     try {
-      for (int64_t task; (task = next.fetch_add(1, std::memory_order_relaxed)) < tasks;) body(task, worker);
+      for (int i = 0; i < workers; ++i) {
+        Share& share = shares[(worker + i) % workers];
+        for (int64_t task; (task = share.next.fetch_add(1, std::memory_order_relaxed)) < share.end;) body(task, worker);
+      }
     } catch (...) {
-      next.store(tasks, std::memory_order_relaxed);
+      for (int i = 0; i < workers; ++i) shares[i].next.store(shares[i].end, std::memory_order_relaxed);
       std::lock_guard lock(mutex);
       if (!error) error = std::current_exception();
     }
@@ -47,18 +64,18 @@ class ThreadPool {
       return;
     }
     std::lock_guard one_caller(callers_);  // several JavaScript threads may share the pool
-    Loop loop{body, tasks, workers};
+    Loop loop(body, tasks, shares_, workers);
     {
       std::lock_guard lock(mutex_);
       while (started_ < workers - 1) {
-        std::thread(&ThreadPool::serve, this).detach();
-        ++started_;
+        std::thread(&ThreadPool::serve, this, ++started_).detach();
       }
       loop_ = &loop;
       generation_.fetch_add(1, std::memory_order_release);
     }
     wake_.notify_all();
     loop.work(0, mutex_);
+    spin_until([&] { return loop.inside.load(std::memory_order_acquire) == 0; });
     std::unique_lock lock(mutex_);
     loop_ = nullptr;
     left_.wait(lock, [&] { return loop.inside == 0; });
@@ -66,7 +83,7 @@ class ThreadPool {
   }
 
  private:
-  void serve() {
+  void serve(int worker) {
     uint64_t seen = 0;
     for (;;) {
       spin_until([&] { return generation_.load(std::memory_order_acquire) != seen; });
@@ -74,8 +91,7 @@ class ThreadPool {
       wake_.wait(lock, [&] { return generation_.load(std::memory_order_relaxed) != seen; });
       seen = generation_.load(std::memory_order_relaxed);
       Loop* loop = loop_;
-      if (!loop || loop->entered >= loop->max_workers) continue;
-      const int worker = loop->entered++;
+      if (!loop || worker >= loop->workers) continue;
       ++loop->inside;
       lock.unlock();
       loop->work(worker, mutex_);
@@ -90,6 +106,7 @@ class ThreadPool {
   std::atomic<uint64_t> generation_{0};
   std::atomic<int> threads_{initial_threads()};
   int started_ = 0;
+  Share shares_[kMaxThreads];  // of the loop that runs
   Loop* loop_ = nullptr;
 
   static int initial_threads() {

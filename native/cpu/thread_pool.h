@@ -14,7 +14,8 @@ template <class... A>
 class FunctionRef<void(A...)> {
  public:
   template <class F>
-  FunctionRef(F&& f)  // NOLINT: a parameter type, made to convert
+  requires(!std::is_same_v<std::remove_cvref_t<F>, FunctionRef>)  // copying is not referring to the copy's source
+      FunctionRef(F&& f)                                          // NOLINT: a parameter type, made to convert
       : object_(const_cast<void*>(static_cast<const void*>(&f))),
         call_([](void* object, A... a) { (*static_cast<std::remove_reference_t<F>*>(object))(a...); }) {}
   void operator()(A... a) const { call_(object_, a...); }
