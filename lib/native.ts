@@ -363,6 +363,8 @@ export interface MemoryInfo {
   peakBytes: number;
   /** Live blocks of native memory; tensors that share memory count once. */
   blocks: number;
+  /** Bytes in packed copies of weights, which inference keeps (in all threads together). Not among `bytes`. */
+  packedBytes: number;
   /** 0: no limit. */
   limitBytes: number;
 }

@@ -44,6 +44,7 @@ struct Args {
   typename Op::Params params;
   Views in;
   Views out;
+  PackedUse packed;  // of the operand that the op names as `packed_operand`
   std::byte* workspace = nullptr;
   size_t workspace_bytes = 0;
 };

@@ -10,6 +10,7 @@
 #include <ostream>
 
 #include "error.h"
+#include "packed.h"
 
 namespace convgrad {
 
@@ -83,6 +84,7 @@ struct Storage {
   void* data;
   size_t bytes;
   uint64_t version = 0;
+  std::shared_ptr<PackedCopies> packed;  // made when an op first asks for it
 };
 
 struct Tensor {

@@ -44,6 +44,7 @@ Napi::Value memory(const Napi::CallbackInfo& info) {
     object.Set("cachedBytes", static_cast<double>(stats.cached));
     object.Set("peakBytes", static_cast<double>(stats.peak));
     object.Set("blocks", static_cast<double>(stats.blocks));
+    object.Set("packedBytes", static_cast<double>(PackedCopies::total_bytes()));
     object.Set("limitBytes", static_cast<double>(stats.limit));
     return object;
   });

@@ -98,6 +98,12 @@ View Call::read_tensor(const Napi::Value& value, const OperandSpec& spec) {
   return tensor;
 }
 
+PackedUse Call::packed_use(int operand, int user) {
+  Storage& storage = *tensor_of(info_[static_cast<size_t>(operand)], op_, operands_[operand]).storage;
+  if (!storage.packed) storage.packed = std::make_shared<PackedCopies>();
+  return {storage.packed, storage.version, storage.packed->used_before(user, storage.version)};
+}
+
 void Call::allocate_outputs(const std::vector<TensorSpec>& specs, Views& views) {
   for (const TensorSpec& spec : specs) {
     outputs_.push_back(Tensor::allocate(device_, spec.dtype, spec.shape));

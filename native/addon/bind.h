@@ -61,6 +61,9 @@ class Call {
     };
   }
 
+  /// What an op may keep of a packed operand; `user` tells the ops, and ways of ops, from each other.
+  PackedUse packed_use(int operand, int user);
+
   void allocate_outputs(const std::vector<TensorSpec>& specs, Views& views);
 
   const Kernel& kernel(OpId op) const { return device_->kernel(op); }
@@ -84,6 +87,15 @@ class Call {
   std::unique_ptr<Storage> workspace_;
 };
 
+/// An op that packs the same operand in more ways than one tells them apart by its parameters' packed_variant(), 0
+/// or 1.
+template <class Op>
+int packed_user(const typename Op::Params& params) {
+  int variant = 0;
+  if constexpr (requires { params.packed_variant(); }) variant = params.packed_variant();
+  return 2 * static_cast<int>(id_of<Op>) + variant;
+}
+
 template <class Op>
 Napi::Value call(const Napi::CallbackInfo& info) {
   return guarded(info, [&] {
@@ -93,6 +105,9 @@ Napi::Value call(const Napi::CallbackInfo& info) {
     call.read_operands(args.in);
     args.params.fields(call.field_reader());
     call.allocate_outputs(Op::infer(args.params, args.in), args.out);
+    if constexpr (has_packed_operand<Op>) {
+      args.packed = call.packed_use(Op::packed_operand, packed_user<Op>(args.params));
+    }
     const Kernel& kernel = call.kernel(id_of<Op>);
     command->run = kernel.run;
     args.workspace_bytes = kernel.workspace(&args);

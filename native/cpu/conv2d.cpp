@@ -30,6 +30,8 @@ class ForwardProblem : public GemmOperands {
     shape.columns = c.group_k();
     shape.b_k_stride = c.k;
     shape.b_n_stride = 1;
+    shape.kept = &args.packed;
+    shape.kept_id = {static_cast<int64_t>(id_of<Conv2d>)};
     output = {args.out[0].as<float>(), args.in.has(2) ? args.in[2].as<float>() : nullptr, c.group_k(),
               args.in.has(3) ? args.in[3].as<float>() : nullptr, args.params.activation};
   }

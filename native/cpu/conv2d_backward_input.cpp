@@ -35,6 +35,13 @@ class BackwardInput final : public GemmOperands {
     shape.depth = {down_.taps * across_.taps, c_.group_k()};
     shape.b_k_stride = 1;
     shape.b_n_stride = c_.k;
+    shape.kept = &args.packed;
+    shape.kept_id = {static_cast<int64_t>(id_of<Conv2dBackwardInput>),
+                     down_.first_tap,
+                     down_.tap_step,
+                     across_.first_tap,
+                     across_.tap_step,
+                     c_.s};
     output = {args.out[0].as<float>(), args.in.has(2) ? args.in[2].as<float>() : nullptr, c_.group_c(), nullptr,
               args.params.activation};
   }

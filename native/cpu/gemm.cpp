@@ -13,6 +13,8 @@ constexpr int64_t kTaskTiles = 16;       // rows of a task in tiles: its part of
 constexpr int64_t kTaskPanels = 64;      // columns of a task in panels: its part of C does not leave the caches
 constexpr int64_t kTaskWork = 1 << 18;   // multiply-adds that are worth a task
 constexpr int64_t kPackGrain = 1 << 15;  // floats a task packs
+constexpr int64_t kMostKept =
+    1 << 22;  // floats: a larger B costs more to read than to pack, and twice the memory to keep
 constexpr size_t kLine = 64;
 
 constexpr int64_t kMaxFavourite = 512;  // limit of the micro-kernels' favourite depths
@@ -76,6 +78,34 @@ bool packs_in_tasks(const GemmShape& shape) {
   return shape.pack_b_in_tasks || ceil_div(shape.rows, gemm_tile_rows()) <= max_task_tiles(shape);
 }
 
+int64_t packed_floats(const GemmShape& shape) {
+  return shape.b_matrices * Panels(shape.columns).packed_size(shape.depth.total());
+}
+
+bool keeps_panels(const GemmShape& shape) {
+  return shape.kept && shape.kept->keep && packed_floats(shape) <= kMostKept;
+}
+
+/// What the layout of the panels depends on.
+PackedCopies::Key key_of(const GemmShape& shape) {
+  const auto& id = shape.kept_id;
+  return {id[0],
+          id[1],
+          id[2],
+          id[3],
+          id[4],
+          id[5],
+          shape.depth.segments,
+          shape.depth.length,
+          shape.columns,
+          shape.b_k_stride,
+          shape.b_n_stride,
+          shape.b_matrices};
+}
+
+/// Whether tasks find B packed, now or before.
+bool packs_before(const GemmShape& shape) { return keeps_panels(shape) || !packs_in_tasks(shape); }
+
 /// How the rows and columns are cut into tasks.
 struct Partition {
   int64_t row_tasks, task_tiles, column_tasks, task_panels;
@@ -105,7 +135,7 @@ class WorkerScratch {
     add(a_, rows_ * limits.segments * sizeof(float*));
     add(c_, rows_ * sizeof(float*));
     add(residual_, rows_ * sizeof(float*));
-    add(panel_, packs_in_tasks(shape) ? limits.steps * kernels().gemm->tile_columns * sizeof(float) : 0);
+    add(panel_, !packs_before(shape) ? limits.steps * kernels().gemm->tile_columns * sizeof(float) : 0);
     add(buffer_, shape.buffer_floats * sizeof(float));
   }
   size_t bytes() const { return bytes_; }
@@ -128,8 +158,7 @@ class WorkerScratch {
 };
 
 size_t packed_bytes(const GemmShape& shape) {
-  if (packs_in_tasks(shape)) return 0;
-  return static_cast<size_t>(shape.b_matrices * Panels(shape.columns).packed_size(shape.depth.total())) * sizeof(float);
+  return packs_before(shape) && !keeps_panels(shape) ? static_cast<size_t>(packed_floats(shape)) * sizeof(float) : 0;
 }
 
 /// One panel of B in one block of the depth.
@@ -239,8 +268,14 @@ void gemm(const GemmShape& shape, const GemmOperands& operands, const GemmOutput
           size_t workspace_bytes) {
   const size_t packed_size = packed_bytes(shape), scratch_size = WorkerScratch(shape).bytes();
   const int workers = std::min<int>(thread_count(), static_cast<int>((workspace_bytes - packed_size) / scratch_size));
-  float* packed = packed_size ? reinterpret_cast<float*>(workspace) : nullptr;
-  if (packed) pack_all(shape, operands, packed, workers);
+  const float* packed = nullptr;
+  if (keeps_panels(shape)) {
+    packed = shape.kept->copies->get(key_of(shape), shape.kept->version, static_cast<size_t>(packed_floats(shape)),
+                                     [&](float* panels) { pack_all(shape, operands, panels, workers); });
+  } else if (packed_size) {
+    pack_all(shape, operands, reinterpret_cast<float*>(workspace), workers);
+    packed = reinterpret_cast<const float*>(workspace);
+  }
 
   const Partition partition(shape, workers);
   const int64_t tiles = ceil_div(shape.rows, gemm_tile_rows()), panels = Panels(shape.columns).count();

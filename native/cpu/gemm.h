@@ -9,10 +9,12 @@
 // into tasks by the number of threads, which does not change a bit of the result.
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 
 #include "ops/enums.h"
+#include "packed.h"
 
 namespace convgrad::cpu {
 
@@ -32,12 +34,14 @@ struct GemmShape {
   int64_t batches = 1;  // products of one shape: the groups of a convolution, the leading dimensions of a matmul
   int64_t rows, columns;
   Depth depth;
-  int64_t a_step = 1;              // distance of two steps of a segment in A, in floats
-  int64_t b_matrices = 1;          // how many different B the batches use
-  int64_t b_k_stride, b_n_stride;  // of B; one of them is 1
-  int64_t buffer_floats = 0;       // of a task's buffer for A, for one block of the depth
-  int64_t max_task_rows = 0;       // 0: what fits the second-level cache
-  bool pack_b_in_tasks = false;    // B differs from batch to batch, and is too large to be packed before
+  int64_t a_step = 1;                // distance of two steps of a segment in A, in floats
+  int64_t b_matrices = 1;            // how many different B the batches use
+  int64_t b_k_stride, b_n_stride;    // of B; one of them is 1
+  int64_t buffer_floats = 0;         // of a task's buffer for A, for one block of the depth
+  int64_t max_task_rows = 0;         // 0: what fits the second-level cache
+  bool pack_b_in_tasks = false;      // B differs from batch to batch, and is too large to be packed before
+  const PackedUse* kept = nullptr;   // where B's panels may be kept
+  std::array<int64_t, 6> kept_id{};  // tells products that take the same tensor in different ways from each other
 };
 
 /// What the operands are asked for: rows [row, row + rows) of A, in one block of the depth.

@@ -37,6 +37,8 @@ class MatmulProblem final : public GemmOperands {
     } else {
       set_batches(a, b);
     }
+    shape.kept = &args.packed;
+    shape.kept_id = {static_cast<int64_t>(id_of<Matmul>)};
     output = {args.out[0].as<float>(), args.in.has(2) ? args.in[2].as<float>() : nullptr, 0,
               args.in.has(3) ? args.in[3].as<float>() : nullptr, p.activation};
   }

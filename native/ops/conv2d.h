@@ -128,6 +128,7 @@ struct Conv2d {
   static constexpr const char* name = "conv2d";
   static constexpr std::array operands = {"x", "weight", "bias?", "residual?"};
   static constexpr std::array outputs = {"y"};
+  static constexpr int packed_operand = 1;
   static constexpr bool has_workspace = true;
 
   struct Params : Conv2dParams {
@@ -157,6 +158,7 @@ struct Conv2dBackwardInput {
   static constexpr const char* name = "conv2dBackwardInput";
   static constexpr std::array operands = {"dy", "weight", "bias?"};
   static constexpr std::array outputs = {"dx"};
+  static constexpr int packed_operand = 1;
   static constexpr bool has_workspace = true;
 
   struct Params : Conv2dParams {

@@ -10,12 +10,14 @@ struct Matmul {
   static constexpr const char* name = "matmul";
   static constexpr std::array operands = {"a", "b", "bias?", "residual?"};
   static constexpr std::array outputs = {"y"};
+  static constexpr int packed_operand = 1;
   static constexpr bool has_workspace = true;
 
   struct Params {
     bool transpose_a = false;
     bool transpose_b = false;
     Activation activation{};
+    int packed_variant() const { return transpose_b; }
     template <class Visitor>
     void fields(Visitor&& visit) {
       visit("transposeA", transpose_a);

@@ -9,6 +9,7 @@
 //
 // infer() is the only validation: it throws ERR_SHAPE, ERR_DTYPE or ERR_VALUE, may normalise its parameters (a 'same'
 // padding becomes numbers), and returns the outputs' dtypes and shapes. Kernels only assert.
+// An op whose kernels may keep packed copies of an operand says which: `static constexpr int packed_operand = 1`.
 // An op that needs scratch memory says `static constexpr bool has_workspace = true`; its size is the device's to tell.
 #pragma once
 
@@ -79,6 +80,11 @@ struct OperandSpec {
 template <class Op>
 constexpr bool has_workspace = requires {
   Op::has_workspace;
+};
+
+template <class Op>
+concept has_packed_operand = requires {
+  Op::packed_operand;
 };
 
 // ---- checks that infer() functions share ----
