@@ -27,6 +27,7 @@ class ForwardProblem : public GemmOperands {
       : c(conv), x_(args.in[0].as<float>()), weight_(args.in[1].as<float>()) {
     shape.batches = shape.b_matrices = c.groups;
     shape.rows = c.n * c.p * c.q;
+    shape.a_row_stride = c.stride_w * c.c;
     shape.columns = c.group_k();
     shape.b_k_stride = c.k;
     shape.b_n_stride = 1;

@@ -32,6 +32,7 @@ class BackwardInput final : public GemmOperands {
     shape.batches = shape.b_matrices = c_.groups;
     shape.rows = c_.n * down_.pixels * across_.pixels;
     shape.columns = c_.group_c();
+    shape.a_row_stride = c_.k;
     shape.depth = {down_.taps * across_.taps, c_.group_k()};
     shape.b_k_stride = 1;
     shape.b_n_stride = c_.k;

@@ -1,6 +1,7 @@
 #include "cpu/gemm.h"
 
 #include <algorithm>
+#include <cstring>
 
 #include "cpu/isa.h"
 #include "cpu/thread_pool.h"
@@ -10,11 +11,14 @@ namespace convgrad::cpu {
 namespace {
 
 constexpr int64_t kTaskTiles = 16;       // rows of a task in tiles: its part of A stays in the second-level cache
-constexpr int64_t kTaskPanels = 64;      // columns of a task in panels: its part of C does not leave the caches
+constexpr int64_t kTaskPanels = 16;      // columns of a task in panels: its part of C stays there, too
 constexpr int64_t kTaskWork = 1 << 18;   // multiply-adds that are worth a task
 constexpr int64_t kPackGrain = 1 << 15;  // floats a task packs
 constexpr int64_t kMostKept =
     1 << 22;  // floats: a larger B costs more to read than to pack, and twice the memory to keep
+constexpr int64_t kAliasFloats =
+    512;                            // rows of A that lie a multiple of this apart share a few sets of the first cache
+constexpr int64_t kCopyPanels = 4;  // panels of B that make up for copying such rows
 constexpr size_t kLine = 64;
 
 constexpr int64_t kMaxFavourite = 512;  // limit of the micro-kernels' favourite depths
@@ -106,23 +110,28 @@ PackedCopies::Key key_of(const GemmShape& shape) {
 /// Whether tasks find B packed, now or before.
 bool packs_before(const GemmShape& shape) { return keeps_panels(shape) || !packs_in_tasks(shape); }
 
-/// How the rows and columns are cut into tasks.
-struct Partition {
-  int64_t row_tasks, task_tiles, column_tasks, task_panels;
+/// Whether tasks copy their rows of A, so that those of a tile do not put each other out of the first-level cache.
+bool copies_rows(const GemmShape& shape) {
+  return shape.a_step == 1 && shape.a_row_stride && shape.a_row_stride % kAliasFloats == 0 &&
+         Panels(shape.columns).count() >= kCopyPanels;
+}
 
-  Partition(const GemmShape& shape, int workers) {
-    const int64_t tiles = ceil_div(shape.rows, gemm_tile_rows()), panels = Panels(shape.columns).count();
+/// Part i of `count` things cut into `parts` that differ by at most one.
+int64_t cut(int64_t count, int64_t parts, int64_t i) { return count * i / parts; }
+
+/// How the rows and columns of each batch are cut into tasks, in tiles and panels.
+struct Partition {
+  int64_t tiles, panels, row_tasks, column_tasks;
+
+  Partition(const GemmShape& shape, int workers)
+      : tiles(ceil_div(shape.rows, gemm_tile_rows())), panels(Panels(shape.columns).count()) {
     const int64_t work = shape.batches * shape.rows * shape.columns * shape.depth.total();
     const int64_t wanted = workers == 1 ? 1 : std::min<int64_t>(4 * workers, std::max<int64_t>(1, work / kTaskWork));
     const int64_t wanted_a_batch = ceil_div(wanted, shape.batches);
     const bool split_rows = shape.pack_b_in_tasks || !packs_in_tasks(shape);
     const int64_t fewest = ceil_div(tiles, max_task_tiles(shape));
     row_tasks = split_rows ? std::clamp(wanted_a_batch, fewest, std::max(fewest, ceil_div(tiles, 4))) : 1;
-    task_tiles = ceil_div(tiles, row_tasks);
-    row_tasks = ceil_div(tiles, task_tiles);
     column_tasks = std::min(panels, std::max(ceil_div(wanted_a_batch, row_tasks), ceil_div(panels, kTaskPanels)));
-    task_panels = ceil_div(panels, column_tasks);
-    column_tasks = ceil_div(panels, task_panels);
   }
   int64_t tasks_a_batch() const { return row_tasks * column_tasks; }
 };
@@ -137,6 +146,8 @@ class WorkerScratch {
     add(residual_, rows_ * sizeof(float*));
     add(panel_, !packs_before(shape) ? limits.steps * kernels().gemm->tile_columns * sizeof(float) : 0);
     add(buffer_, shape.buffer_floats * sizeof(float));
+    copy_stride_ = limits.steps + static_cast<int64_t>(kLine / sizeof(float));
+    add(copy_, copies_rows(shape) ? rows_ * copy_stride_ * sizeof(float) : 0);
   }
   size_t bytes() const { return bytes_; }
   void bind(std::byte* base) { base_ = base; }
@@ -145,6 +156,8 @@ class WorkerScratch {
   const float** residual() const { return reinterpret_cast<const float**>(base_ + residual_); }
   float* panel() const { return reinterpret_cast<float*>(base_ + panel_); }
   float* buffer() const { return reinterpret_cast<float*>(base_ + buffer_); }
+  /// Where the copy of a row begins.
+  float* copy(int64_t row) const { return reinterpret_cast<float*>(base_ + copy_) + row * copy_stride_; }
 
  private:
   void add(size_t& offset, size_t bytes) {
@@ -152,8 +165,8 @@ class WorkerScratch {
     bytes_ += round_up(static_cast<int64_t>(bytes), kLine);
   }
 
-  int64_t rows_;
-  size_t bytes_ = 0, a_, c_, residual_, panel_, buffer_;
+  int64_t rows_, copy_stride_;
+  size_t bytes_ = 0, a_, c_, residual_, panel_, buffer_, copy_;
   std::byte* base_ = nullptr;
 };
 
@@ -218,6 +231,7 @@ class Task {
     for (int64_t i = 0; i < blocks.count(); ++i) {
       const DepthBlock block = blocks[i];
       operands_.find_rows({batch, row, rows, block, scratch_.buffer(), scratch_.a()});
+      if (copies_rows(shape_)) copy_rows(rows, block);
       g.segments = block.segments;
       g.length = block.length;
       g.first = i == 0;
@@ -234,6 +248,16 @@ class Task {
   }
 
  private:
+  void copy_rows(int64_t rows, const DepthBlock& block) const {
+    for (int64_t s = 0; s < block.segments; ++s) {
+      for (int64_t i = 0; i < rows; ++i) {
+        const float*& start = scratch_.a()[s * rows + i];
+        float* copy = scratch_.copy(i) + s * block.length;
+        std::memcpy(copy, start, static_cast<size_t>(block.length) * sizeof(float));
+        start = copy;
+      }
+    }
+  }
   const float* packed_panel(int64_t batch, const DepthBlock& block, const Panels& panels, int64_t panel,
                             int64_t depth) const {
     const int64_t step = block.segment * shape_.depth.length + block.offset;
@@ -278,20 +302,22 @@ void gemm(const GemmShape& shape, const GemmOperands& operands, const GemmOutput
   }
 
   const Partition partition(shape, workers);
-  const int64_t tiles = ceil_div(shape.rows, gemm_tile_rows()), panels = Panels(shape.columns).count();
   parallel_for(
       shape.batches * partition.tasks_a_batch(),
       [&](int64_t task, int worker) {
-        // Rows change fastest: tasks that run at the same time share B.
-        const int64_t tile = task % partition.row_tasks * partition.task_tiles;
-        const int64_t panel = task / partition.row_tasks % partition.column_tasks * partition.task_panels;
+        // Columns change fastest: neighbouring tasks, which are one worker's, share rows, also with those of the next
+        // op.
         const int64_t batch = task / partition.tasks_a_batch();
-        const int64_t row = tile * gemm_tile_rows();
-        const int64_t end = std::min(shape.rows, std::min(tiles, tile + partition.task_tiles) * gemm_tile_rows());
+        const int64_t row_task = task / partition.column_tasks % partition.row_tasks;
+        const int64_t column_task = task % partition.column_tasks;
+        const auto row = [&](int64_t i) {
+          return std::min(shape.rows, cut(partition.tiles, partition.row_tasks, i) * gemm_tile_rows());
+        };
+        const auto panel = [&](int64_t i) { return cut(partition.panels, partition.column_tasks, i); };
         WorkerScratch scratch(shape);
         scratch.bind(workspace + packed_size + static_cast<size_t>(worker) * scratch_size);
         Task(shape, operands, output, scratch, packed)
-            .run(batch, row, end - row, panel, std::min(panels, panel + partition.task_panels));
+            .run(batch, row(row_task), row(row_task + 1) - row(row_task), panel(column_task), panel(column_task + 1));
       },
       workers);
 }

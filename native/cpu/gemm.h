@@ -35,6 +35,7 @@ struct GemmShape {
   int64_t rows, columns;
   Depth depth;
   int64_t a_step = 1;                // distance of two steps of a segment in A, in floats
+  int64_t a_row_stride = 0;          // of neighbouring rows of A, where it is one: some need to be copied
   int64_t b_matrices = 1;            // how many different B the batches use
   int64_t b_k_stride, b_n_stride;    // of B; one of them is 1
   int64_t buffer_floats = 0;         // of a task's buffer for A, for one block of the depth

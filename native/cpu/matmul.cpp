@@ -26,6 +26,7 @@ class MatmulProblem final : public GemmOperands {
     shape.columns = b[b.rank() - (p.transpose_b ? 2 : 1)];
     a_row_stride_ = p.transpose_a ? 1 : a_columns;
     shape.a_step = p.transpose_a ? a_columns : 1;
+    shape.a_row_stride = p.transpose_a ? 0 : a_columns;
     shape.b_k_stride = p.transpose_b ? 1 : b_columns;
     shape.b_n_stride = p.transpose_b ? b_columns : 1;
     a_matrix_ = shape.rows * shape.depth.length;

@@ -151,6 +151,18 @@ void tile(const GemmBlock& g, int64_t row) {
   const float* const* a = g.a + row;
   const float* b = g.b;
   const int64_t a_step = g.a_step, b_step = g.b_step;
+  // What the end of this tile and the start of the next need, while there is time.
+#pragma GCC unroll 16
+  for (int r = 0; r < kRows; ++r) {
+#pragma GCC unroll 16
+    for (int v = 0; v < kVectors; ++v) __builtin_prefetch(g.c[row + r] + g.column + v * kLanes, 1);
+  }
+  const int64_t ahead = row + 2 * kRows <= g.rows ? kRows : 0;
+#pragma GCC unroll 16
+  for (int r = 0; r < kRows; ++r) {
+    __builtin_prefetch(a[ahead + r]);
+    __builtin_prefetch(a[ahead + r] + 16);
+  }
   for (int64_t s = 0; s < g.segments; ++s, a += g.rows) {
     const float* p[kRows];
 #pragma GCC unroll 16
@@ -393,7 +405,7 @@ const GemmKernels gemm_kernels = {
     .tile_rows = kTileRows,
     .tile_columns = kTileColumns,
     .lanes = kLanes,
-    .depth = kLanes > 8 ? 192 : 256,
+    .depth = kLanes > 8 ? 320 : 256,
     .block = block,
     .pack = pack,
     .gemv_rows = gemv_rows,
