@@ -271,6 +271,15 @@ export interface NativeOps {
     algorithm: ConvAlgorithm,
     activation: EpilogueActivation,
   ): Handle;
+  conv2dMaxPool(
+    x: Handle,
+    weight: Handle,
+    bias: Handle | null,
+    stride: readonly number[],
+    padding: readonly number[],
+    dilation: readonly number[],
+    activation: EpilogueActivation,
+  ): [y: Handle, indices: Handle];
   conv2dBackwardInput(
     dy: Handle,
     weight: Handle,

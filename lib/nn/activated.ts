@@ -27,6 +27,11 @@ export abstract class ActivatedLayer extends Module {
     return this.run([x], () => this.compute(x, epilogue));
   }
 
+  /** @internal Runs the layer as `compute`, which does the work of the layers after it as well, up to `last`. */
+  callAs(compute: (x: Tensor) => Tensor, last: Module, x: Tensor): Tensor {
+    return this.run([x], () => compute(x), last);
+  }
+
   override get finalActivation(): 'softmax' | 'sigmoid' | null {
     const { name } = this.activation;
     return name === 'softmax' || name === 'sigmoid' ? name : null;

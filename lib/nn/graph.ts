@@ -1,7 +1,7 @@
 import { ConvgradError } from '../errors';
 import { release } from '../memory';
 import type { DType, Shape, Tensor } from '../tensor';
-import { fuse } from './fuse';
+import { fuse, MOST_FUSED } from './fuse';
 import { Module } from './module';
 import { uniqueNames } from './naming';
 import { registerModule } from './registry';
@@ -53,6 +53,7 @@ export class Graph<O extends OneOrMany<SymbolicTensor> = OneOrMany<SymbolicTenso
   readonly inputs: readonly SymbolicTensor[];
   readonly outputs: O;
   readonly #steps: Step[];
+  readonly #stepOf: Map<LayerCall, Step>;
   readonly #names: Map<Module, string>;
 
   constructor({ inputs, outputs, name }: GraphOptions<O>) {
@@ -62,6 +63,7 @@ export class Graph<O extends OneOrMany<SymbolicTensor> = OneOrMany<SymbolicTenso
     this.outputs = outputs;
     const calls = callsBetween(this.inputs, many(outputs as OneOrMany<SymbolicTensor>));
     this.#steps = plan(calls, this.inputs, many(outputs as OneOrMany<SymbolicTensor>));
+    this.#stepOf = new Map(this.#steps.map((step) => [step.call, step]));
     const layers = [...new Set(calls.map(({ module }) => module))];
     const names = uniqueNames(layers);
     this.#names = new Map(layers.map((layer, i) => [layer, names[i]!]));
@@ -124,18 +126,33 @@ export class Graph<O extends OneOrMany<SymbolicTensor> = OneOrMany<SymbolicTenso
       given.get(symbolic) ?? many(results.get(symbolic.call)!)[symbolic.index]!;
     const final = logits ? this.#outputs[0]!.call : null;
 
-    for (const { call, lastUseOf, onlyUser } of this.#steps) {
+    for (const step of this.#steps) {
+      const { call, lastUseOf } = step;
       if (!results.has(call)) {
         const inputs = call.inputs.map((input) => mapMany<SymbolicTensor, Tensor>(input, valueOf));
-        const fused = onlyUser && onlyUser !== final ? fuse(call.module, onlyUser.module) : null;
-        if (fused) results.set(onlyUser!, fused(inputs[0] as Tensor));
-        else results.set(call, call === final ? call.module.logits(...inputs) : call.module.call(...inputs));
+        const chain = this.#chainFrom(step, final);
+        const fused = fuse(chain.map(({ module }) => module));
+        if (fused) {
+          for (const inner of chain.slice(0, fused.length - 1)) results.set(inner, []); // nobody asks for their results
+          results.set(chain[fused.length - 1]!, fused.run(inputs[0] as Tensor));
+        } else results.set(call, call === final ? call.module.logits(...inputs) : call.module.call(...inputs));
       }
       for (const used of lastUseOf) {
         for (const tensor of many(results.get(used) ?? [])) if (!tensors.includes(tensor)) release(tensor);
       }
     }
     return mapMany<SymbolicTensor, Tensor>(this.outputs, valueOf);
+  }
+
+  /** A call and those after it that could be one operation with it: nothing else uses the results between them. */
+  #chainFrom({ call, onlyUser }: Step, final: SymbolicCall | null): LayerCall[] {
+    if (call === final) return []; // of which the logits are wanted
+    const chain = [call];
+    for (let next = onlyUser; next && next !== final && chain.length < MOST_FUSED;) {
+      chain.push(next);
+      next = this.#stepOf.get(next)!.onlyUser;
+    }
+    return chain;
   }
 
   /** @internal A line for each input and layer; where the model is not a chain, with what each is connected to. */

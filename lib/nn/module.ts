@@ -115,8 +115,11 @@ export abstract class Module extends Callable {
     throw new ConvgradError('ERR_STATE', 'logits: this module does not end in a softmax or a sigmoid');
   }
 
-  /** What every call goes through: errors name the module, lazy weights are made, hooks run, leftovers are freed. */
-  protected run<R>(args: readonly unknown[], forward: () => R): R {
+  /**
+   * What every call goes through: errors name the module, lazy weights are made, hooks run, leftovers are freed. The output
+   * is said to come from `producer`.
+   */
+  protected run<R>(args: readonly unknown[], forward: () => R, producer: Module = this): R {
     return within(this, () =>
       tidy(() => {
         if (this.forward.length > 0 && !args[0]) throw wantsTensor(args[0]);
@@ -125,7 +128,7 @@ export abstract class Module extends Callable {
         this.#hooks?.forEach((hook) => hook(this, args, output));
         for (const tensor of many(output)) {
           if (!(tensor instanceof Tensor) || args.includes(tensor)) continue;
-          markProduced(tensor, this, args[0] instanceof Tensor ? args[0] : null);
+          markProduced(tensor, producer, args[0] instanceof Tensor ? args[0] : null);
         }
         return output;
       }),

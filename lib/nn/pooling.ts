@@ -57,8 +57,16 @@ abstract class Pool2d<O extends Pool2dOptions = Pool2dOptions> extends Module {
     return this.options.padding ?? 0;
   }
 
+  get ceilMode(): boolean {
+    return this.options.ceilMode ?? false;
+  }
+
+  get dataFormat(): DataFormat {
+    return this.options.dataFormat ?? 'channels_last';
+  }
+
   protected inFormat(x: Tensor, compute: (x: Tensor) => Tensor): Tensor {
-    return channelsLast(this.options.dataFormat ?? 'channels_last', x, compute);
+    return channelsLast(this.dataFormat, x, compute);
   }
 
   override config(): Record<string, unknown> {
@@ -75,21 +83,20 @@ abstract class Pool2d<O extends Pool2dOptions = Pool2dOptions> extends Module {
 /** The maximum of each window. PyTorch `MaxPool2d`, Keras `MaxPooling2D`. [N, H, W, C] → [N, P, Q, C]. */
 export class MaxPool2d extends Pool2d<Pool2dOptions> {
   forward(x: Tensor): Tensor {
-    const { kernelSize: poolSize, stride, padding } = this;
-    const { ceilMode } = this.options;
+    const { kernelSize: poolSize, stride, padding, ceilMode } = this;
     return this.inFormat(x, (x) => maxPool2d(x, { poolSize, stride, padding, ceilMode }));
   }
 
   override extraRepr(): string {
-    return `${super.extraRepr()}, dilation=1, ceil_mode=${bool(this.options.ceilMode ?? false)}`;
+    return `${super.extraRepr()}, dilation=1, ceil_mode=${bool(this.ceilMode)}`;
   }
 }
 
 /** The average of each window. PyTorch `AvgPool2d`, Keras `AveragePooling2D`. [N, H, W, C] → [N, P, Q, C]. */
 export class AvgPool2d extends Pool2d<AvgPool2dOptions> {
   forward(x: Tensor): Tensor {
-    const { kernelSize: poolSize, stride, padding } = this;
-    const { ceilMode, countIncludePad, divisorOverride } = this.options;
+    const { kernelSize: poolSize, stride, padding, ceilMode } = this;
+    const { countIncludePad, divisorOverride } = this.options;
     return this.inFormat(x, (x) =>
       avgPool2d(x, { poolSize, stride, padding, ceilMode, countIncludePad, divisorOverride }),
     );

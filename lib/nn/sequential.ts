@@ -1,7 +1,7 @@
 import { ConvgradError } from '../errors';
 import { release } from '../memory';
 import type { DType, Shape, Tensor } from '../tensor';
-import { fuse } from './fuse';
+import { fuse, MOST_FUSED } from './fuse';
 import { within } from './location';
 import { Module } from './module';
 import { uniqueNames } from './naming';
@@ -19,7 +19,8 @@ export type SequentialItem = Module | readonly [name: string, layer: Module];
  * PyTorch's layers go by their index ('0.weight'), Keras's by their names ('conv2d.weight'). When the first layer says
  * its `inputShape`, weights are made as layers are added, and a layer that does not fit is reported where it is added.
  *
- * A convolution or dense layer and the activation after it run as one operation, in training too, unless a hook watches.
+ * A convolution or dense layer and the activation after it run as one operation, in training too, unless a hook watches;
+ * so does a convolution with the max pooling of 2x2 windows behind it.
  */
 export class Sequential extends Module {
   readonly #items: { name: string | undefined; layer: Module }[] = [];
@@ -121,9 +122,9 @@ export class Sequential extends Module {
     let x = input as Tensor; // of whatever dtype the first layer takes
     for (let i = 0; i < count; i++) {
       const layer = this.#items[i]!.layer;
-      const fused = i + 1 < count ? fuse(layer, this.#items[i + 1]!.layer) : null;
-      const y: Tensor = fused ? fused(x) : layer(x);
-      if (fused) i += 1;
+      const fused = fuse(this.layers.slice(i, Math.min(count, i + MOST_FUSED)));
+      const y: Tensor = fused ? fused.run(x) : layer(x);
+      if (fused) i += fused.length - 1;
       if (x !== input && x !== y) release(x);
       x = y;
     }

@@ -1,10 +1,20 @@
 import { differentiable, needsGradient } from '../autograd';
 import { ConvgradError } from '../errors';
-import { native, type ConvAlgorithm, type EpilogueActivation } from '../native';
+import { native, type ConvAlgorithm, type EpilogueActivation, type Handle } from '../native';
 import { Tensor, type Shape } from '../tensor';
 import { reshape } from './shape';
 import { epilogueGradient, withActivation } from './epilogue';
-import { backwardInput, backwardWeight, convParams, forward, type Conv2dGradientOptions } from './convParams';
+import {
+  backwardInput,
+  backwardWeight,
+  convParams,
+  forward,
+  windowParams,
+  windowsIn,
+  type Conv2dGradientOptions,
+  type ConvParams,
+  type Window2dOptions,
+} from './convParams';
 
 export type { ConvAlgorithm, EpilogueActivation };
 export type { Conv2dGradientOptions, Window2dOptions } from './convParams';
@@ -49,6 +59,55 @@ export function conv2d(x: Tensor, weight: Tensor, bias?: Tensor | null, options:
       };
     });
   });
+}
+
+export interface Conv2dMaxPoolOptions extends Window2dOptions {
+  /** Applied before the maximum. Default 'none'. */
+  activation?: 'none' | 'relu' | 'relu6';
+}
+
+/**
+ * `maxPool2d(conv2d(x, weight, bias, options), { poolSize: 2 })` in one pass: the convolution itself is never written to
+ * memory, nor read back for its gradient.
+ *
+ * @param x [N, H, W, C]
+ * @param weight [R, S, C, K]
+ * @param bias [K]
+ * @returns [N, P / 2, Q / 2, K], rounded down
+ * @throws ERR_SHAPE where the shapes do not fit each other, or the convolution has less than 2x2 pixels
+ */
+export function conv2dMaxPool(
+  x: Tensor,
+  weight: Tensor,
+  bias?: Tensor | null,
+  options: Conv2dMaxPoolOptions = {},
+): Tensor {
+  const { activation = 'none' } = options;
+  const windows = windowParams('conv2dMaxPool', options);
+  const handles = native.conv2dMaxPool(x.handle, weight.handle, bias?.handle ?? null, ...windows, activation);
+  const [y, indices] = [new Tensor(handles[0]), new Tensor<'int32'>(handles[1])];
+  const params: ConvParams = [...windows, 1, 'auto'];
+  const [wantsBias, xShape, weightShape] = [needsGradient(bias), x.shape, weight.shape];
+  const size = windowsIn(xShape.slice(1, 3), weightShape, windows);
+  const saved = {
+    x: needsGradient(weight) ? x : null,
+    weight: needsGradient(x) ? weight : null,
+    y: activation === 'none' ? null : y,
+    indices,
+  };
+  differentiable('conv2dMaxPool', y, { x, weight, bias }, saved, (dy, { x, weight, y, indices }) => {
+    const { dz, dbias } = epilogueGradient(dy, y, activation, wantsBias);
+    const pooled = (): Handle =>
+      native.maxPool2dBackward(dz.handle, indices.handle, size, [2, 2], [2, 2], [0, 0, 0, 0], false, false);
+    const dconv = x || weight ? new Tensor(pooled()) : dz;
+    return {
+      x: () => backwardInput(dconv, weight!, xShape, params),
+      weight: () => backwardWeight(x!, dconv, weightShape, params),
+      bias: () => dbias!,
+    };
+  });
+  indices.dispose(); // the tape keeps its own reference
+  return y;
 }
 
 /**

@@ -37,6 +37,17 @@ export function convParams(op: string, options: Conv2dGradientOptions): ConvPara
   return [...windowParams(op, options), options.groups ?? 1, options.algorithm ?? 'auto'];
 }
 
+/** @internal How many windows an image of [height, width] has, [rows, columns]; less than 1 where none fits. */
+export function windowsIn(size: readonly number[], kernel: readonly number[], params: WindowParams): [number, number] {
+  const [stride, padding, dilation] = params;
+  const along = (axis: 0 | 1): number => {
+    if (padding.length === 0) return Math.ceil(size[axis]! / stride[axis]!); // 'same'
+    const padded = size[axis]! + padding[2 * axis]! + padding[2 * axis + 1]!;
+    return Math.floor((padded - (kernel[axis]! - 1) * dilation[axis]! - 1) / stride[axis]!) + 1;
+  };
+  return [along(0), along(1)];
+}
+
 /** @internal */
 export function forward(x: Tensor, weight: Tensor, params: ConvParams): Tensor {
   return new Tensor(native.conv2d(x.handle, weight.handle, null, null, ...params, 'none'));

@@ -12,8 +12,6 @@ namespace convgrad::cpu {
 
 namespace {
 
-constexpr int64_t kFewChannels = 8;  // so few that the taps of a row are worth being read as one run
-
 ConvAlgorithm choose(const Args<Conv2d>& args) {
   const ConvAlgorithm wanted = args.params.algorithm;
   if (wanted != ConvAlgorithm::automatic) return wanted;
@@ -43,7 +41,9 @@ class ForwardProblem : public GemmOperands {
   const float* b(int64_t group, int64_t segment) const override {
     return weight_ + segment * shape.depth.length * c.k + group * c.group_k();
   }
-  int64_t row_of_c(int64_t group, int64_t row) const override { return row * c.k + group * c.group_k(); }
+  void find_outputs(int64_t group, int64_t row, int64_t rows, int64_t* offsets, int32_t*) const override {
+    for (int64_t i = 0; i < rows; ++i) offsets[i] = (row + i) * c.k + group * c.group_k();
+  }
 
  protected:
   Conv2dProblem c;
@@ -105,28 +105,7 @@ class Im2colForward final : public ForwardProblem {
   }
 };
 
-/// With few channels a tap is too short a run: the taps of a row are read as one, and for that the padding has to be
-/// there, in a copy of the image.
-struct FewChannels {
-  bool rows_of_taps, copy;
-  int64_t h, w;
-  size_t bytes = 0;
-
-  explicit FewChannels(const Conv2dProblem& c) {
-    rows_of_taps = c.c <= kFewChannels && c.groups == 1 && c.dilation_w == 1 && c.s > 1;
-    copy = rows_of_taps && (c.left || c.right);
-    h = c.h + c.top + c.bottom;
-    w = c.w + c.left + c.right;
-    if (copy) bytes = static_cast<size_t>((c.n * h * w * c.c + 15) / 16 * 16) * sizeof(float);
-  }
-
-  static Conv2dProblem padded(Conv2dProblem c, const FewChannels& few) {
-    c.h = few.h;
-    c.w = few.w;
-    c.top = c.bottom = c.left = c.right = 0;
-    return c;
-  }
-};
+}  // namespace
 
 void pad_image(const Conv2dProblem& c, const FewChannels& few, const float* x, float* padded) {
   parallel_for(c.n * few.h, [&](int64_t task, int) {
@@ -141,8 +120,6 @@ void pad_image(const Conv2dProblem& c, const FewChannels& few, const float* x, f
     std::fill_n(row + (c.left + c.w) * c.c, c.right * c.c, 0.0f);
   });
 }
-
-}  // namespace
 
 template <>
 size_t workspace<Conv2d>(const Args<Conv2d>& args) {

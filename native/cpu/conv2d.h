@@ -53,6 +53,32 @@ struct PhaseAxis {
   }
 };
 
+constexpr int64_t kFewChannels = 8;  // so few that the taps of a row are worth being read as one run
+
+/// With few channels a tap is too short a run: the taps of a row are read as one, and for that the padding has to be
+/// there, in a copy of the image.
+struct FewChannels {
+  bool rows_of_taps, copy;
+  int64_t h, w;
+  size_t bytes = 0;
+
+  explicit FewChannels(const Conv2dProblem& c) {
+    rows_of_taps = c.c <= kFewChannels && c.groups == 1 && c.dilation_w == 1 && c.s > 1;
+    copy = rows_of_taps && (c.left || c.right);
+    h = c.h + c.top + c.bottom;
+    w = c.w + c.left + c.right;
+    if (copy) bytes = static_cast<size_t>((c.n * h * w * c.c + 15) / 16 * 16) * sizeof(float);
+  }
+
+  static Conv2dProblem padded(Conv2dProblem c, const FewChannels& few) {
+    c.h = few.h;
+    c.w = few.w;
+    c.top = c.bottom = c.left = c.right = 0;
+    return c;
+  }
+};
+void pad_image(const Conv2dProblem& problem, const FewChannels& few, const float* x, float* padded);
+
 /// Steps [first, first + count) of the window of output pixel (n, p, q), in a group's channels: zeros in the padding.
 void copy_window(const Conv2dProblem& problem, const float* x, int64_t group, int64_t n, int64_t p, int64_t q,
                  int64_t first, int64_t count, float* destination);

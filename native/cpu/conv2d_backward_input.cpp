@@ -77,18 +77,27 @@ class BackwardInput final : public GemmOperands {
     return weight_ + (r * c_.s + s) * c_.group_c() * c_.k + group * c_.group_k();
   }
 
-  int64_t row_of_c(int64_t group, int64_t row) const override {
-    const int64_t w = across_.first + row % across_.pixels * c_.stride_w;
-    const int64_t h = down_.first + row / across_.pixels % down_.pixels * c_.stride_h;
-    const int64_t n = row / across_.pixels / down_.pixels;
-    return ((n * c_.h + h) * c_.w + w) * c_.c + group * c_.group_c();
+  void find_outputs(int64_t group, int64_t row, int64_t rows, int64_t* offsets, int32_t*) const override {
+    int64_t column = row % across_.pixels, down = row / across_.pixels % down_.pixels;
+    int64_t n = row / across_.pixels / down_.pixels;
+    for (int64_t i = 0; i < rows; ++i) {
+      const int64_t h = down_.first + down * c_.stride_h, w = across_.first + column * c_.stride_w;
+      offsets[i] = ((n * c_.h + h) * c_.w + w) * c_.c + group * c_.group_c();
+      if (++column < across_.pixels) continue;
+      column = 0;
+      if (++down < down_.pixels) continue;
+      down = 0;
+      ++n;
+    }
   }
 
   /// No window sees these pixels: their gradient is 0.
   void fill() const {
     parallel_ranges(shape.rows, 1024, [&](int64_t begin, int64_t end) {
       for (int64_t row = begin; row < end; ++row) {
-        float* dx = output.c + row_of_c(0, row);
+        int64_t offset = 0;
+        find_outputs(0, row, 1, &offset, nullptr);
+        float* dx = output.c + offset;
         std::fill_n(dx, c_.c, 0.0f);
         kernels().gemm->epilogue(dx, output.bias, nullptr, output.activation, c_.c);
       }
@@ -134,8 +143,9 @@ class WindowGradients final : public GemmOperands {
   const float* b(int64_t matrix, int64_t) const override {
     return weight_ + matrix / c_.groups * c_.group_c() * c_.k + matrix % c_.groups * c_.group_k();
   }
-  int64_t row_of_c(int64_t batch, int64_t row) const override {
-    return (row * c_.r * c_.s + batch / c_.groups) * c_.c + batch % c_.groups * c_.group_c();
+  void find_outputs(int64_t batch, int64_t row, int64_t rows, int64_t* offsets, int32_t*) const override {
+    const int64_t tap = batch / c_.groups, channel = batch % c_.groups * c_.group_c();
+    for (int64_t i = 0; i < rows; ++i) offsets[i] = ((row + i) * c_.r * c_.s + tap) * c_.c + channel;
   }
 
   size_t columns_bytes() const {

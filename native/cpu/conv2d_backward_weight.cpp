@@ -56,9 +56,15 @@ class BackwardWeight : public GemmOperands {
   const float* b(int64_t batch, int64_t segment) const override {
     return dy_ + (split_of(batch) * split_rows_ + segment) * c.q * c.k + group_of(batch) * c.group_k();
   }
-  int64_t row_of_c(int64_t batch, int64_t row) const override {
-    return split_of(batch) * weight_size() + (row % taps() * c.group_c() + row / taps()) * c.k +
-           group_of(batch) * c.group_k();
+  void find_outputs(int64_t batch, int64_t row, int64_t rows, int64_t* offsets, int32_t*) const override {
+    const int64_t first = split_of(batch) * weight_size() + group_of(batch) * c.group_k();
+    int64_t tap = row % taps(), channel = row / taps();
+    for (int64_t i = 0; i < rows; ++i) {
+      offsets[i] = first + (tap * c.group_c() + channel) * c.k;
+      if (++tap < taps()) continue;
+      tap = 0;
+      ++channel;
+    }
   }
   int64_t segments_of(int64_t batch, const GemmShape&) const override {
     return std::min(split_rows_, c.n * c.p - split_of(batch) * split_rows_);

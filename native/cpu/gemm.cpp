@@ -23,15 +23,17 @@ constexpr size_t kLine = 64;
 
 constexpr int64_t kMaxFavourite = 512;  // limit of the micro-kernels' favourite depths
 
-int64_t gemm_tile_rows() { return kernels().gemm->tile_rows; }
+int64_t tile_rows(const GemmShape& shape) {
+  return shape.pooled ? kernels().gemm->pool_tile_rows : kernels().gemm->tile_rows;
+}
 int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 int64_t round_up(int64_t a, int64_t b) { return ceil_div(a, b) * b; }
 
 /// Blocks of about the micro-kernel's favourite depth: some whole segments, or a part of one.
 class DepthBlocks {
  public:
-  explicit DepthBlocks(const Depth& depth) : depth_(depth) {
-    const int64_t favourite = kernels().gemm->depth;
+  explicit DepthBlocks(const Depth& depth, bool whole = false) : depth_(depth) {
+    const int64_t favourite = whole ? depth.total() : kernels().gemm->depth;
     parts_ = ceil_div(depth.length, favourite);
     part_ = ceil_div(depth.length, parts_);
     // As even as possible: nine taps in blocks of up to four are 3 + 3 + 3 and not 4 + 4 + 1.
@@ -74,12 +76,12 @@ class Panels {
 };
 
 int64_t max_task_tiles(const GemmShape& shape) {
-  return shape.max_task_rows ? ceil_div(shape.max_task_rows, gemm_tile_rows()) : kTaskTiles;
+  return shape.max_task_rows ? ceil_div(shape.max_task_rows, tile_rows(shape)) : kTaskTiles;
 }
 
 /// Whether tasks pack B: when all rows are in one task, so that no other task wants the same panel.
 bool packs_in_tasks(const GemmShape& shape) {
-  return shape.pack_b_in_tasks || ceil_div(shape.rows, gemm_tile_rows()) <= max_task_tiles(shape);
+  return shape.pack_b_in_tasks || ceil_div(shape.rows, tile_rows(shape)) <= max_task_tiles(shape);
 }
 
 int64_t packed_floats(const GemmShape& shape) {
@@ -124,7 +126,7 @@ struct Partition {
   int64_t tiles, panels, row_tasks, column_tasks;
 
   Partition(const GemmShape& shape, int workers)
-      : tiles(ceil_div(shape.rows, gemm_tile_rows())), panels(Panels(shape.columns).count()) {
+      : tiles(ceil_div(shape.rows, tile_rows(shape))), panels(Panels(shape.columns).count()) {
     const int64_t work = shape.batches * shape.rows * shape.columns * shape.depth.total();
     const int64_t wanted = workers == 1 ? 1 : std::min<int64_t>(4 * workers, std::max<int64_t>(1, work / kTaskWork));
     const int64_t wanted_a_batch = ceil_div(wanted, shape.batches);
@@ -140,10 +142,12 @@ struct Partition {
 class WorkerScratch {
  public:
   explicit WorkerScratch(const GemmShape& shape) : rows_(gemm_task_rows(shape)) {
-    const DepthBlockLimits limits = DepthBlocks(shape.depth).limits();
+    const DepthBlockLimits limits = DepthBlocks(shape.depth, shape.pooled).limits();
     add(a_, rows_ * limits.segments * sizeof(float*));
     add(c_, rows_ * sizeof(float*));
     add(residual_, rows_ * sizeof(float*));
+    add(offsets_, rows_ * sizeof(int64_t));
+    add(positions_, shape.pooled ? rows_ / 4 * sizeof(int32_t) : 0);
     add(panel_, !packs_before(shape) ? limits.steps * kernels().gemm->tile_columns * sizeof(float) : 0);
     add(buffer_, shape.buffer_floats * sizeof(float));
     copy_stride_ = limits.steps + static_cast<int64_t>(kLine / sizeof(float));
@@ -153,6 +157,8 @@ class WorkerScratch {
   void bind(std::byte* base) { base_ = base; }
   const float** a() const { return reinterpret_cast<const float**>(base_ + a_); }
   float** c() const { return reinterpret_cast<float**>(base_ + c_); }
+  int64_t* offsets() const { return reinterpret_cast<int64_t*>(base_ + offsets_); }
+  int32_t* positions() const { return reinterpret_cast<int32_t*>(base_ + positions_); }
   const float** residual() const { return reinterpret_cast<const float**>(base_ + residual_); }
   float* panel() const { return reinterpret_cast<float*>(base_ + panel_); }
   float* buffer() const { return reinterpret_cast<float*>(base_ + buffer_); }
@@ -166,7 +172,7 @@ class WorkerScratch {
   }
 
   int64_t rows_, copy_stride_;
-  size_t bytes_ = 0, a_, c_, residual_, panel_, buffer_, copy_;
+  size_t bytes_ = 0, a_, c_, residual_, offsets_, positions_, panel_, buffer_, copy_;
   std::byte* base_ = nullptr;
 };
 
@@ -187,7 +193,7 @@ void pack(const GemmShape& shape, const GemmOperands& operands, int64_t matrix, 
 
 void pack_all(const GemmShape& shape, const GemmOperands& operands, float* packed, int workers) {
   const Panels panels(shape.columns);
-  const DepthBlocks blocks(shape.depth);
+  const DepthBlocks blocks(shape.depth, shape.pooled);
   const int64_t depth = shape.depth.total(), count = shape.b_matrices * panels.count() * blocks.count();
   const int64_t grain = std::max<int64_t>(1, kPackGrain / (blocks.limits().steps * panels.full_width()));
   parallel_for(
@@ -212,14 +218,15 @@ class Task {
       : shape_(shape), operands_(operands), output_(output), scratch_(scratch), packed_(packed) {}
 
   void run(int64_t batch, int64_t row, int64_t rows, int64_t first_panel, int64_t last_panel) {
+    operands_.find_outputs(batch, row, rows, scratch_.offsets(), scratch_.positions());
     for (int64_t i = 0; i < rows; ++i) {
-      const int64_t offset = operands_.row_of_c(batch, row + i);
-      scratch_.c()[i] = output_.c + offset;
-      if (output_.residual) scratch_.residual()[i] = output_.residual + offset;
+      scratch_.c()[i] = output_.c + scratch_.offsets()[i];
+      if (output_.residual) scratch_.residual()[i] = output_.residual + scratch_.offsets()[i];
     }
+    const GemmPool pool = {output_.c, output_.indices, scratch_.positions(), output_.pool_width};
     const Panels panels(shape_.columns);
     const Depth depth{operands_.segments_of(batch, shape_), shape_.depth.length};
-    const DepthBlocks blocks(depth);
+    const DepthBlocks blocks(depth, shape_.pooled);
     GemmBlock g{};
     g.rows = rows;
     g.a = scratch_.a();
@@ -228,6 +235,7 @@ class Task {
     g.bias = output_.bias ? output_.bias + batch * output_.bias_step : nullptr;
     g.residual = output_.residual ? scratch_.residual() : nullptr;
     g.activation = output_.activation;
+    g.pool = shape_.pooled ? &pool : nullptr;
     for (int64_t i = 0; i < blocks.count(); ++i) {
       const DepthBlock block = blocks[i];
       operands_.find_rows({batch, row, rows, block, scratch_.buffer(), scratch_.a()});
@@ -280,7 +288,7 @@ class Task {
 
 alignas(kLine) const float kZeros[kMaxFavourite] = {};
 
-int64_t gemm_task_rows(const GemmShape& shape) { return max_task_tiles(shape) * gemm_tile_rows(); }
+int64_t gemm_task_rows(const GemmShape& shape) { return max_task_tiles(shape) * tile_rows(shape); }
 
 DepthBlockLimits depth_block_limits(const Depth& depth) { return DepthBlocks(depth).limits(); }
 
@@ -311,7 +319,7 @@ void gemm(const GemmShape& shape, const GemmOperands& operands, const GemmOutput
         const int64_t row_task = task / partition.column_tasks % partition.row_tasks;
         const int64_t column_task = task % partition.column_tasks;
         const auto row = [&](int64_t i) {
-          return std::min(shape.rows, cut(partition.tiles, partition.row_tasks, i) * gemm_tile_rows());
+          return std::min(shape.rows, cut(partition.tiles, partition.row_tasks, i) * tile_rows(shape));
         };
         const auto panel = [&](int64_t i) { return cut(partition.panels, partition.column_tasks, i); };
         WorkerScratch scratch(shape);

@@ -40,6 +40,7 @@ struct GemmShape {
   int64_t b_k_stride, b_n_stride;    // of B; one of them is 1
   int64_t buffer_floats = 0;         // of a task's buffer for A, for one block of the depth
   int64_t max_task_rows = 0;         // 0: what fits the second-level cache
+  bool pooled = false;               // rows are windows of four pixels; the depth is one block
   bool pack_b_in_tasks = false;      // B differs from batch to batch, and is too large to be packed before
   const PackedUse* kept = nullptr;   // where B's panels may be kept
   std::array<int64_t, 6> kept_id{};  // tells products that take the same tensor in different ways from each other
@@ -65,8 +66,9 @@ class GemmOperands {
   virtual const float* b(int64_t matrix, int64_t segment) const = 0;
   /// Which B a batch uses.
   virtual int64_t matrix_of(int64_t batch) const { return batch; }
-  /// Where a row of C begins: an offset from GemmOutput::c, and from the residual.
-  virtual int64_t row_of_c(int64_t batch, int64_t row) const = 0;
+  /// Where rows of C begin: offsets from GemmOutput::c, and from the residual. Of a pooled product: where the windows
+  /// of the rows do, and the positions h · width + w of each window's first row.
+  virtual void find_outputs(int64_t batch, int64_t row, int64_t rows, int64_t* offsets, int32_t* positions) const = 0;
   /// Batches may differ in the number of segments, up to that of the shape.
   virtual int64_t segments_of(int64_t batch, const GemmShape& shape) const {
     static_cast<void>(batch);
@@ -80,6 +82,9 @@ struct GemmOutput {
   int64_t bias_step = 0;  // distance of two batches' biases
   const float* residual = nullptr;
   Activation activation = Activation::none;
+  // For a pooled product: the indices of the maxima, and the width of what is pooled.
+  int32_t* indices = nullptr;
+  int32_t pool_width = 0;
 };
 
 /// Bytes of scratch memory for up to `workers` threads.

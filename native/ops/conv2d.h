@@ -153,6 +153,47 @@ struct Conv2d {
   }
 };
 
+/// The maxima of a convolution in windows of 2x2 with stride 2, and where they were, as maxPool2dWithIndices makes them
+/// of conv2d's output: without that in memory.
+struct Conv2dMaxPool {
+  static constexpr const char* name = "conv2dMaxPool";
+  static constexpr std::array operands = {"x", "weight", "bias?"};
+  static constexpr std::array outputs = {"y", "indices"};
+  static constexpr int packed_operand = 1;
+  static constexpr bool has_workspace = true;
+
+  struct Params : Window2d {
+    Activation activation{};
+    template <class Visitor>
+    void fields(Visitor&& visit) {
+      Window2d::fields(visit);
+      visit("activation", activation);
+    }
+    Conv2dParams conv() const {
+      Conv2dParams params;
+      static_cast<Window2d&>(params) = *this;
+      return params;
+    }
+  };
+
+  static std::vector<TensorSpec> infer(Params& params, const Views& in) {
+    check_image(name, "input", in[0]);
+    check_weight(name, in[1]);
+    Conv2dParams conv = params.conv();
+    const Shape y = conv.infer(name, in[0].shape, in[1].shape);
+    params.padding = conv.padding;
+    check(y[1] >= 2 && y[2] >= 2, "ERR_SHAPE", name, ": a window of 2x2 does not fit into a convolution of ", y[1], "x",
+          y[2]);
+    check(y[1] * y[2] <= INT32_MAX, "ERR_SHAPE", name, ": an image of ", y[1], "x", y[2],
+          " has more elements than int32 indices can name");
+    check(params.activation <= Activation::relu6, "ERR_VALUE", name, ": activation must be none, relu or relu6, got ",
+          name_of(params.activation));
+    if (in.has(2)) check_bias(name, in[2], y[3]);
+    const Shape pooled{y[0], y[1] / 2, y[2] / 2, y[3]};
+    return {{DType::float32, pooled}, {DType::int32, pooled}};
+  }
+};
+
 /// The gradient with respect to x. With bias and activation, also the transposed convolution, whose image is dy.
 struct Conv2dBackwardInput {
   static constexpr const char* name = "conv2dBackwardInput";

@@ -10,6 +10,7 @@ namespace {
 // 6 x 2 accumulators of 16 registers, 12 x 2 of 32: the rest holds B's vectors and an element of A.
 constexpr int kTileRows = kVectorRegisters >= 32 ? 12 : 6;
 constexpr int kTileVectors = 2;
+constexpr int kPoolTileRows = kVectorRegisters >= 32 ? 12 : 4;  // whole windows
 constexpr int kTileColumns = kTileVectors * kLanes;
 
 /// NaN stays NaN.
@@ -144,8 +145,46 @@ __attribute__((noinline)) void finish_in_memory(const GemmBlock& g, int64_t row,
   }
 }
 
+/// The maximum of a window's four values, and which it was. Of equal ones it is the first, of NaNs the last.
+CONVGRAD_INLINE VecF window_maximum(const VecF (&values)[4], VecI& which) {
+  VecF best = values[0];
+  which = VecI{};
+#pragma GCC unroll 4
+  for (int i = 1; i < 4; ++i) {
+    const VecI better = (values[i] > best) | (values[i] != values[i]);
+    best = better ? values[i] : best;
+    which = better ? splat(i) : which;
+  }
+  return best;
+}
+
+/// The end of vector `v` of a tile whose rows are windows. `sum(r)` is an accumulator.
+template <int kRows, class Sum, class LanesOf>
+CONVGRAD_INLINE void finish_windows(const GemmBlock& g, int64_t row, int v, Sum sum, LanesOf lanes) {
+  const GemmPool& pool = *g.pool;
+  const VecF low = splat(g.activation == Activation::none ? -__builtin_inff() : 0.0f);
+  const VecF top = splat(g.activation == Activation::relu6 ? 6.0f : __builtin_inff());
+  const int64_t column = g.column + v * kLanes;
+  const VecF bias = g.bias ? lanes.load(g.bias + column) : VecF{};
+#pragma GCC unroll 16
+  for (int r = 0; r < kRows; r += 4) {
+    VecF values[4];
+#pragma GCC unroll 4
+    for (int i = 0; i < 4; ++i) {
+      const VecF z = sum(r + i) + bias, y = z < low ? low : z;
+      values[i] = y > top ? top : y;
+    }
+    VecI which;
+    const VecF best = window_maximum(values, which);
+    float* y = g.c[row + r] + column;
+    lanes.store(y, best);
+    lanes.store(pool.indices + (y - pool.y),
+                splat(pool.positions[(row + r) / 4]) + (which & 1) + (which >> 1) * pool.width);
+  }
+}
+
 /// Rows [row, row + kRows) of the block.
-template <int kRows, int kVectors>
+template <int kRows, int kVectors, bool kPools = false>
 void tile(const GemmBlock& g, int64_t row) {
   VecF sum[kRows][kVectors] = {};
   const float* const* a = g.a + row;
@@ -180,6 +219,19 @@ void tile(const GemmBlock& g, int64_t row) {
     }
   }
 
+  if constexpr (kPools) {
+#pragma GCC unroll 16
+    for (int v = 0; v < kVectors; ++v) {
+      const auto of_vector = [&](int r) CONVGRAD_LAMBDA { return sum[r][v]; };
+      const int64_t left = g.columns - v * kLanes;
+      if (left >= kLanes) {
+        finish_windows<kRows>(g, row, v, of_vector, WholeVector{});
+      } else {
+        finish_windows<kRows>(g, row, v, of_vector, PartialVector{left});
+      }
+    }
+    return;
+  }
   const int64_t at = g.column;
   const bool whole = g.columns == kVectors * kLanes;
   const bool simple = g.activation <= Activation::relu6;
@@ -275,8 +327,16 @@ CONVGRAD_INLINE void tiles(const GemmBlock& g) {
   if (row < g.rows) tile_of<kVectors>(g.rows - row)(g, row);
 }
 
+template <int kVectors>
+CONVGRAD_INLINE void window_tiles(const GemmBlock& g) {
+  int64_t row = 0;
+  for (; row + kPoolTileRows <= g.rows; row += kPoolTileRows) tile<kPoolTileRows, kVectors, true>(g, row);
+  for (; row < g.rows; row += 4) tile<4, kVectors, true>(g, row);
+}
+
 /// The panel of B stays in the first-level cache while the rows of A pass.
 void block(const GemmBlock& g) {
+  if (g.pool) return g.columns <= kLanes ? window_tiles<1>(g) : window_tiles<2>(g);
   if (g.columns <= kLanes) {
     tiles<1>(g);
   } else {
@@ -405,6 +465,7 @@ const GemmKernels gemm_kernels = {
     .tile_rows = kTileRows,
     .tile_columns = kTileColumns,
     .lanes = kLanes,
+    .pool_tile_rows = kPoolTileRows,
     .depth = kLanes > 8 ? 320 : 256,
     .block = block,
     .pack = pack,

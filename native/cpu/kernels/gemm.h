@@ -6,6 +6,14 @@
 
 namespace convgrad::cpu {
 
+/// Where maxima of windows of 2x2 go.
+struct GemmPool {
+  const float* y;            // where offsets from the rows of C begin, for the indices
+  int32_t* indices;          // laid out as y
+  const int32_t* positions;  // of each window's first row: h · width + w
+  int32_t width;             // of the image that is pooled
+};
+
 /// Rows of C = A·B, or of C += A·B, in one panel of columns and over one block of the depth. A is read where it lies,
 /// through pointers, so that a convolution needs no copy of its image: the depth is `segments` runs of `length` steps,
 /// and
@@ -27,10 +35,14 @@ struct GemmBlock {
   const float* bias;
   const float* const* residual;  // one pointer a row
   Activation activation;
+  // Four rows after each other are the pixels of a window: of activation(C + bias) only their maximum is written, to
+  // the first one's row of C. The depth is one block, and the activation at most relu6. Null otherwise.
+  const GemmPool* pool;
 };
 
 struct GemmKernels {
   int tile_rows, tile_columns, lanes;
+  int pool_tile_rows;  // of a tile whose rows are pooled
   /// Steps of the depth in a block: a panel of B and a tile's rows of A fit the first-level cache.
   int depth;
   void (*block)(const GemmBlock& block);
