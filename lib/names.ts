@@ -20,6 +20,13 @@ export function unknownName(name: string, known: readonly string[], what: string
   return new ConvgradError('ERR_VALUE', `${what} '${name}' is unknown${suggestion} Known: ${known.join(', ')}`);
 }
 
+/** Throws ERR_VALUE, with the nearest name, for an option that does not exist. Those that are undefined are not given. */
+export function checkOptions(options: object, known: readonly string[], what: string): void {
+  for (const [name, value] of Object.entries(options)) {
+    if (value !== undefined && !known.includes(name)) throw unknownName(name, known, `${what}: option`);
+  }
+}
+
 /** The known name with the fewest edits from this one; undefined when none is near. */
 export function nearest(name: string, known: readonly string[]): string | undefined {
   const wanted = simplified(name);

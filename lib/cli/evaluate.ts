@@ -51,7 +51,7 @@ async function evaluate(folder: string, dir: string, { skipCorrupt }: EvaluateOp
   const matrix = new ConfusionMatrix();
   for await (const [x, labels] of images) {
     const probabilities = await model.predict(x);
-    await matrix.update(labels, probabilities);
+    await matrix.update(probabilities, labels);
     for (const tensor of [x, labels, probabilities]) tensor.dispose();
   }
   return { ...summarize(matrix.result(), classNames), skipped: images.skipped.map(({ path }) => path) };

@@ -1,3 +1,4 @@
+import { ConvgradError } from '../errors';
 import type { Outcome } from './history';
 
 /** Losses and metrics by name. Callbacks may add to the logs of an epoch: what they add goes into the history. */
@@ -35,8 +36,11 @@ export interface WeightsCopy {
  * training waits for them. What one throws ends the run and comes out of `fit`.
  */
 export interface Callback {
+  /** Before the first epoch. */
   onTrainBegin?(run: TrainingRun): void | Promise<void>;
+  /** Before the batches of an epoch, counted from 0: the place to set the learning rate. */
   onEpochBegin?(epoch: number, run: TrainingRun): void | Promise<void>;
+  /** Before a step is put into the queue; steps are counted from 0 in every epoch. */
   onBatchBegin?(step: number, run: TrainingRun): void | Promise<void>;
   /**
    * The results of a step are there; `logs` are means over the epoch so far, `size` is the number of samples of the
@@ -50,6 +54,26 @@ export interface Callback {
    * to close files.
    */
   onTrainEnd?(run: TrainingRun): void | Promise<void>;
+}
+
+const METHODS: readonly string[] = [
+  'onTrainBegin',
+  'onEpochBegin',
+  'onBatchBegin',
+  'onBatchEnd',
+  'onEpochEnd',
+  'onTrainEnd',
+] satisfies (keyof Callback)[];
+
+/** Throws ERR_VALUE for what is no list of callbacks: a method of a wrong name would never be called. */
+export function checkCallbacks(callbacks: readonly Callback[], what: string): void {
+  if (!Array.isArray(callbacks)) {
+    throw new ConvgradError('ERR_VALUE', `${what}: callbacks must be a list, got ${String(callbacks)}`);
+  }
+  for (const [i, callback] of callbacks.entries()) {
+    if (METHODS.some((name) => name in Object(callback))) continue;
+    throw new ConvgradError('ERR_VALUE', `${what}: callbacks[${i}] has none of the methods ${METHODS.join(', ')}`);
+  }
 }
 
 /** Calls several callbacks in order. */

@@ -73,8 +73,9 @@ export class DatasetBatches implements BatchSource {
         `${what}: x`,
       );
       const form = targetForm(this.loss, output, y.shape.slice(1), `${what}: y`);
-      // Integers out of range are found by the loss, on the device; fractions would be cut off before.
-      if (y.dtype === 'float32') await checkTargets(await y.data(), form, y.shape.slice(1), `${what}: y`);
+      // Classes out of range are found by the loss, on the device; fractions would be cut off before.
+      if (y.dtype === 'float32' || form.areProbabilities)
+        await checkTargets(await y.data(), form, y.shape.slice(1), `${what}: y`);
       if (this.classWeight) this.weigher ??= new ClassWeigher(this.classWeight, form, 'fit: classWeight');
       return tidy(() =>
         noGrad(() => {

@@ -18,8 +18,10 @@ export type TargetKind =
   | 'classes'
   /** float32 in the shape of the output. */
   | 'values'
-  /** Distributions over the classes where labels have the shape of the output, else classes. */
-  | 'classesOrValues'
+  /** float32 in the shape of the output, from 0 to 1. */
+  | 'probabilities'
+  /** Probabilities of the classes where labels have the shape of the output, else classes. */
+  | 'classesOrProbabilities'
   /** As they come. */
   | 'any';
 
@@ -73,11 +75,11 @@ export const sparseCategoricalCrossentropy = (options: CrossentropyOptions = {})
 
 /** Cross-entropy between distributions, such as one-hot rows, and the model's probabilities, both [N, ..., C]. */
 export const categoricalCrossentropy = (options: CrossentropyOptions = {}): Loss =>
-  crossentropy('categoricalCrossentropy', 'values', options);
+  crossentropy('categoricalCrossentropy', 'probabilities', options);
 
 /** PyTorch's: the output is logits; labels are classes, or distributions in the output's shape. */
 export const crossEntropy = ({ labelSmoothing = 0 }: { labelSmoothing?: number } = {}): Loss => ({
-  ...crossentropy('crossEntropy', 'classesOrValues', { fromLogits: true, labelSmoothing }),
+  ...crossentropy('crossEntropy', 'classesOrProbabilities', { fromLogits: true, labelSmoothing }),
   options: { labelSmoothing },
 });
 
@@ -90,7 +92,7 @@ export function binaryCrossentropy(options: CrossentropyOptions = {}): Loss {
     binaryCrossEntropy(probabilities, target as Tensor, { labelSmoothing, sampleWeight });
   return {
     name: 'binaryCrossentropy',
-    target: 'values',
+    target: 'probabilities',
     compute: fromLogits ? ofLogits : ofProbabilities,
     fused: { activation: 'sigmoid', compute: ofLogits },
     accuracy: 'binaryAccuracy',
@@ -136,8 +138,11 @@ export function lossByName(name: string, options: object | undefined, what: stri
   return lookUp(byName, name, what)(options);
 }
 
+/** A module without its call signatures, next to which a function would not get the types of its parameters. */
+type LossModule = Pick<Module, keyof Module>;
+
 /** What a user may pass for a loss. */
-export type LossLike = string | Loss | LossFunction | Module;
+export type LossLike = string | Loss | LossFunction | LossModule;
 
 /** A loss from a name, a loss, a function, or a module such as `nn.CrossEntropyLoss`. */
 export function resolveLoss(loss: LossLike, what: string): Loss {
@@ -145,16 +150,17 @@ export function resolveLoss(loss: LossLike, what: string): Loss {
   if (loss instanceof Module) return ofModule(loss);
   if (typeof loss === 'function')
     return { name: loss.name || 'loss', target: 'any', compute: loss, accuracy: 'accuracy' };
-  if (typeof loss === 'object' && loss !== null && typeof loss.compute === 'function') return loss;
+  if (typeof loss === 'object' && loss !== null && 'compute' in loss && typeof loss.compute === 'function') return loss;
   throw new ConvgradError('ERR_VALUE', `${what} must be a name, a loss, a function or a module, got ${String(loss)}`);
 }
 
 function ofModule(module: Module): Loss {
   const isBinary = module instanceof BCELoss || module instanceof BCEWithLogitsLoss;
-  const takesValues = isBinary || module instanceof MSELoss || module instanceof L1Loss || module instanceof HuberLoss;
+  const takesValues = module instanceof MSELoss || module instanceof L1Loss || module instanceof HuberLoss;
+  const target = takesValues ? 'values' : isBinary ? 'probabilities' : 'any';
   return {
     name: module.name ?? module.type,
-    target: module instanceof CrossEntropyLoss ? 'classesOrValues' : takesValues ? 'values' : 'any',
+    target: module instanceof CrossEntropyLoss ? 'classesOrProbabilities' : target,
     accuracy: isBinary ? 'binaryAccuracy' : 'accuracy',
     compute: (output, target, { sampleWeight }) => {
       if (!sampleWeight) return module(output, target) as Tensor;

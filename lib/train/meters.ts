@@ -31,7 +31,7 @@ export class Meters {
         ? []
         : noGrad(() => {
             const output = prediction().detach();
-            return this.metrics.map((metric) => metric.measure(target, output));
+            return this.metrics.map((metric) => metric.measure(output, target));
           });
     const values = Promise.all([[loss], ...measured].map((parts) => Promise.all(parts.map((part) => part.data()))));
     values.catch(() => undefined); // whoever awaits it gets the error, and it may come before that

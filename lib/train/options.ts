@@ -1,7 +1,8 @@
 import type { Optimizer } from '../optim';
 import { ConvgradError } from '../errors';
+import { checkOptions } from '../names';
 import type { Inputs } from './batches';
-import type { Callback } from './callback';
+import { checkCallbacks, type Callback } from './callback';
 import type { ClassWeight } from './classWeights';
 import type { BatchDataset } from './datasetBatches';
 import type { LossLike } from './losses';
@@ -16,7 +17,7 @@ export interface TrainerOptions {
   optimizer: OptimizerLike;
   /** A name ('sparseCategoricalCrossentropy'), one of `losses`, a module such as `nn.CrossEntropyLoss`, or a function. */
   loss: LossLike;
-  /** Names ('accuracy'), metrics, or functions of labels and predictions that give one number for a batch. */
+  /** Names ('accuracy'), metrics, or functions of predictions and labels that give one number for a batch. */
   metrics?: readonly MetricLike[];
   /** The gradients of all parameters together are scaled down to this norm when theirs is larger. */
   clipNorm?: number;
@@ -42,6 +43,7 @@ export interface FitOptions {
   validationData?: readonly [x: Inputs, y: ArrayInput, sampleWeight?: ArrayInput] | BatchDataset;
   /** The fraction of the arrays, taken from their end before they are shuffled, that is used as validation data. */
   validationSplit?: number;
+  /** What happens besides, in this order. See `Callback`. */
   callbacks?: readonly Callback[];
   /** How much each class counts in the loss. */
   classWeight?: ClassWeight;
@@ -67,12 +69,51 @@ export interface BatchOptions {
 export interface EvaluateOptions {
   /** Samples that are computed together, for arrays. Default 32. */
   batchSize?: number;
+  /** How much each sample counts in the loss. */
   sampleWeight?: ArrayInput;
+  /** Ends the evaluation early: the results are those of the batches until then. */
   signal?: AbortSignal;
 }
 
+const TRAINER_OPTIONS = Object.keys({
+  optimizer: true,
+  loss: true,
+  metrics: true,
+  clipNorm: true,
+} satisfies Record<keyof TrainerOptions, true>);
+
+/** @throws ERR_VALUE naming the option; names and objects are looked at where they are used */
+export function checkTrainerOptions(options: TrainerOptions, method: string): void {
+  checkOptions(options, TRAINER_OPTIONS, method);
+  const { metrics = [], clipNorm } = options;
+  if (!Array.isArray(metrics)) {
+    throw new ConvgradError('ERR_VALUE', `${method}: metrics must be a list, got ${String(metrics)}`);
+  }
+  if (clipNorm !== undefined && !(clipNorm > 0)) {
+    throw new ConvgradError('ERR_VALUE', `${method}: clipNorm must be above 0, got ${clipNorm}`);
+  }
+}
+
+const FIT_OPTIONS = Object.keys({
+  epochs: true,
+  initialEpoch: true,
+  batchSize: true,
+  shuffle: true,
+  stepsPerEpoch: true,
+  validationData: true,
+  validationSplit: true,
+  callbacks: true,
+  classWeight: true,
+  sampleWeight: true,
+  verbose: true,
+  signal: true,
+  schedule: true,
+  scheduleBy: true,
+} satisfies Record<keyof FitOptions, true>);
+
 /** @throws ERR_VALUE naming the option */
 export function checkFitOptions(options: FitOptions): void {
+  checkOptions(options, FIT_OPTIONS, 'fit');
   const {
     epochs = 1,
     initialEpoch = 0,
@@ -80,8 +121,14 @@ export function checkFitOptions(options: FitOptions): void {
     batchSize = 32,
     validationSplit = 0,
     validationData,
+    callbacks = [],
+    signal,
   } = options;
   checkBatchSize(batchSize, 'fit');
+  checkCallbacks(callbacks, 'fit');
+  if (signal !== undefined && typeof (signal as Partial<AbortSignal> | null)?.aborted !== 'boolean') {
+    throw new ConvgradError('ERR_VALUE', `fit: signal must be an AbortSignal, got ${String(signal)}`);
+  }
   const counts: [name: string, value: number, least: number][] = [
     ['epochs', epochs, 0],
     ['initialEpoch', initialEpoch, 0],

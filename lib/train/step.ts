@@ -4,7 +4,7 @@ import { tidy } from '../memory';
 import type { Module } from '../nn';
 import { sigmoid, softmax } from '../ops';
 import { clipGradNorm, type Optimizer } from '../optim';
-import type { DType, Tensor } from '../tensor';
+import { Tensor } from '../tensor';
 import type { Batch } from './batches';
 import type { Loss } from './losses';
 import type { Meters, Reading } from './meters';
@@ -75,10 +75,9 @@ function forward(
   return { value: checked(loss.compute(output, target, { sampleWeight }), loss), prediction: () => output };
 }
 
-function checked(value: Tensor<DType>, loss: Loss): Tensor {
-  if (value.size === 1) return value as Tensor<DType> as Tensor;
-  throw new ConvgradError(
-    'ERR_SHAPE',
-    `loss ${loss.name}: wanted one number for a batch, it gave shape [${value.shape.join(', ')}]`,
-  );
+function checked(value: Tensor, loss: Loss): Tensor {
+  if (value instanceof Tensor && value.size === 1) return value;
+  const found =
+    (value as unknown) instanceof Tensor ? `shape [${value.shape.join(', ')}]` : `no tensor, but ${typeof value}`;
+  throw new ConvgradError('ERR_SHAPE', `loss ${loss.name}: wanted one number for a batch, it gave ${found}`);
 }

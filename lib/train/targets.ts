@@ -7,12 +7,17 @@ import { inTurns } from './turns';
 
 const text = (shape: Shape): string => `[${shape.join(', ')}]`;
 
+/** Mixed labels may miss 0 and 1 by so much. */
+const ROUNDING = 1e-5;
+
 /** What the labels of one sample look like. */
 export interface TargetForm {
   dtype: 'int32' | 'float32' | null;
   shape: Shape;
   /** Labels must be in [0, classes); undefined where they are no classes. */
   classes?: number;
+  /** Whether labels must be from 0 to 1. */
+  areProbabilities?: boolean;
 }
 
 /**
@@ -25,10 +30,10 @@ export function targetForm(loss: Loss, output: Shape, given: Shape, what: string
   if (loss.target === 'any') return { dtype: null, shape: given };
   const classes = output.at(-1) ?? 1;
   const ofClasses: TargetForm = { dtype: 'int32', shape: output.slice(0, -1), classes };
-  const ofValues: TargetForm = { dtype: 'float32', shape: output };
+  const ofValues: TargetForm = { dtype: 'float32', shape: output, areProbabilities: loss.target !== 'values' };
   const fitsClasses = sameButForOnes(given, ofClasses.shape);
   const fitsValues = sameButForOnes(given, ofValues.shape);
-  const wantsClasses = loss.target === 'classes' || (loss.target === 'classesOrValues' && !fitsValues);
+  const wantsClasses = loss.target === 'classes' || (loss.target === 'classesOrProbabilities' && !fitsValues);
   if (wantsClasses ? fitsClasses : fitsValues) return wantsClasses ? ofClasses : ofValues;
   const wanted = wantsClasses ? ofClasses.shape : output;
   throw new ConvgradError(
@@ -65,23 +70,18 @@ export async function preparedTargets(rows: Rows, form: TargetForm, what: string
  * @param row the shape of the labels of a sample
  * @throws ERR_VALUE as above; labels of any form must at least not be NaN
  */
-export async function checkTargets(
-  values: TypedArray,
-  { classes }: TargetForm,
-  row: Shape,
-  what: string,
-): Promise<void> {
-  const highest = classes === undefined ? undefined : classes - 1;
-  const isFloat = values instanceof Float32Array;
-  if (!isFloat && highest === undefined) return;
+export async function checkTargets(values: TypedArray, form: TargetForm, row: Shape, what: string): Promise<void> {
+  const { classes, areProbabilities } = form;
+  if (!(values instanceof Float32Array) && classes === undefined && !areProbabilities) return;
+  const isLabel = (value: number): boolean => {
+    if (classes !== undefined) return value >= 0 && value < classes && Number.isInteger(value);
+    return areProbabilities ? value >= -ROUNDING && value <= 1 + ROUNDING : !Number.isNaN(value);
+  };
   await inTurns(
     values.length,
     (begin, end) => {
       for (let i = begin; i < end; i++) {
-        const value = values[i]!;
-        const isFine =
-          highest === undefined ? !Number.isNaN(value) : value >= 0 && value <= highest && Number.isInteger(value);
-        if (!isFine) throw wrongLabel(value, i, row, highest, what);
+        if (!isLabel(values[i]!)) throw wrongLabel(values[i]!, i, row, form, what);
       }
     },
     2 ** 16,
@@ -92,12 +92,13 @@ function wrongLabel(
   value: number,
   index: number,
   row: Shape,
-  highest: number | undefined,
+  { classes, areProbabilities }: TargetForm,
   what: string,
 ): ConvgradError {
   const size = sizeOf(row);
   const place = size === 1 ? `${Math.floor(index / size)}` : `${Math.floor(index / size)}, element ${index % size},`;
-  const wanted = highest === undefined ? 'a number' : `a class from 0 to ${highest}`;
+  const number = areProbabilities ? 'a number from 0 to 1' : 'a number';
+  const wanted = classes === undefined ? number : `a class from 0 to ${classes - 1}`;
   return new ConvgradError('ERR_VALUE', `${what}: the label of sample ${place} is ${value}, wanted ${wanted}`);
 }
 

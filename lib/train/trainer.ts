@@ -25,6 +25,7 @@ import { planOptimizer, type OptimizerPlan } from './optimizers';
 import { outputShapeOf } from './outputShape';
 import {
   checkFitOptions,
+  checkTrainerOptions,
   type BatchOptions,
   type EvaluateOptions,
   type FitOptions,
@@ -72,14 +73,11 @@ export class Trainer {
     readonly options: TrainerOptions,
     method = 'Trainer',
   ) {
+    checkTrainerOptions(options, method);
     this.loss = resolveLoss(options.loss, `${method}: loss`);
     this.metrics = (options.metrics ?? []).map((metric) => resolveMetric(metric, this.loss, `${method}: metric`));
     this.outputShape = outputShapeOf(model);
     this.optimizerPlan = planOptimizer(options.optimizer, `${method}: optimizer`);
-    const { clipNorm } = options;
-    if (clipNorm !== undefined && !(clipNorm > 0)) {
-      throw new ConvgradError('ERR_VALUE', `${method}: clipNorm must be above 0, got ${clipNorm}`);
-    }
   }
 
   /** Made when it is first needed, since a model may not have weights before. */

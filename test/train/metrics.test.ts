@@ -19,7 +19,7 @@ import { rejectionOf } from '../support/files';
 import { TestData } from '../support/random';
 
 async function measured<R>(metric: Metric<R>, target: Values, prediction: Values): Promise<R> {
-  await metric.update(target, prediction);
+  await metric.update(prediction, target);
   return metric.result();
 }
 
@@ -61,7 +61,7 @@ describe('golden values', () => {
         expect(await measured(metric, labels, scores), name).toBeCloseTo(golden.outputs[name]!.data[0]!, 7);
       }
       for (const metric of [new Precision(), new Recall(), new F1()]) {
-        await metric.update(labels, scores);
+        await metric.update(scores, labels);
         const expected = golden.outputs[metric.name]!.data;
         metric.perClass().forEach((value, c) => expect(value, `${metric.name} ${c}`).toBeCloseTo(expected[c]!, 7));
       }
@@ -87,7 +87,7 @@ describe('random batches against definitions', () => {
       const own = labels.subarray(begin, end);
       const rows = Array.from(own, (label) => Array.from({ length: classes }, (_, c) => Number(c === label)));
       using prediction = tensor(scores.slice(begin * classes, end * classes), [end - begin, classes]);
-      await metric.update(oneHot ? rows : own, prediction);
+      await metric.update(prediction, oneHot ? rows : own);
     }
     return metric.result();
   }
@@ -149,7 +149,7 @@ describe('random batches against definitions', () => {
 describe('at the edges', () => {
   test('a metric that has seen nothing has no value; a fresh one has seen nothing', async () => {
     const used = new Accuracy();
-    await used.update([1], [0.9]);
+    await used.update([0.9], [1]);
     for (const metric of [new Accuracy(), new Recall(), new AUC(), used.fresh()]) expect(metric.result()).toBeNaN();
   });
 
@@ -160,12 +160,12 @@ describe('at the edges', () => {
   });
 
   test('the mean of a function counts samples, not batches', async () => {
-    const mean = new MeanOf('first', (_, prediction) => prediction);
+    const mean = new MeanOf('first', (prediction) => prediction);
     const target = Int32Array.of(0);
     mean.add([Float32Array.of(1)], 3);
     mean.add([Float32Array.of(5)], 1);
     expect(mean.result()).toBe(2);
-    const error = await rejectionOf(mean.update(target, Float32Array.of(1, 2)));
+    const error = await rejectionOf(mean.update(Float32Array.of(1, 2), target));
     expect(error).toMatchObject({ code: 'ERR_SHAPE' });
     expect(error.message).toContain('metric first');
   });
@@ -196,7 +196,7 @@ describe('at the edges', () => {
       [new Accuracy(), [0, NaN], [0.5, 0.5], /accuracy: target: element 1 is NaN/],
     ];
     for (const [metric, target, prediction, message] of wrong) {
-      expect((await rejectionOf(metric.update(target, prediction))).message).toMatch(message);
+      expect((await rejectionOf(metric.update(prediction, target))).message).toMatch(message);
     }
     expect(errorOf(() => new TopK({ k: 0 })).message).toContain('k must be a positive integer');
     expect(errorOf(() => new F1({ average: 'mean' as 'macro' })).message).toContain("'micro'");

@@ -1,5 +1,18 @@
 import { describe, expect, test } from 'vitest';
-import { max, memory, nn, optim, setSeed, setThreads, synchronize, tensor, type History, type Tensor } from '../../lib';
+import {
+  crossEntropy,
+  max,
+  memory,
+  nn,
+  optim,
+  scalar,
+  setSeed,
+  setThreads,
+  synchronize,
+  tensor,
+  type History,
+  type Tensor,
+} from '../../lib';
 import type { FitOptions, TrainerOptions } from '../../lib/train/options';
 import { Trainer } from '../../lib/train/trainer';
 import type { Callback } from '../../lib/train/callback';
@@ -188,7 +201,7 @@ describe('a model that ends in a softmax', () => {
     ending.loadStateDict(plain.stateDict());
     const logits = makeTrainer({ loss: sparseCategoricalCrossentropy({ fromLogits: true }) }, plain);
     const probabilities = makeTrainer(
-      { loss: 'sparse_categorical_crossentropy', metrics: [(_, output) => max(output)] },
+      { loss: 'sparse_categorical_crossentropy', metrics: [(output) => max(output)] },
       ending,
     );
     for (let i = 0; i < 3; i++) {
@@ -253,6 +266,22 @@ describe('what goes wrong', () => {
         'fit: x has 96 samples, fit: sampleWeight has 1',
       ],
       [() => trainer.fit(points, labels, { ...quiet, verbose: 7 as never }), 'verbose'],
+      [
+        () => trainer.fit(points, labels, { ...quiet, epoch: 5 } as never),
+        "fit: option 'epoch' is unknown; did you mean 'epochs'?",
+      ],
+      [
+        () => trainer.fit(points, labels, { ...quiet, signal: 5 as never }),
+        'fit: signal must be an AbortSignal, got 5',
+      ],
+      [
+        () => trainer.fit(points, labels, { ...quiet, callbacks: { onEpochEnd() {} } as never }),
+        'fit: callbacks must be a list',
+      ],
+      [
+        () => trainer.fit(points, labels, { ...quiet, callbacks: [{ onEpochFinish() {} } as never] }),
+        'fit: callbacks[0] has none of the methods onTrainBegin',
+      ],
       [() => trainer.fit(() => [], { ...quiet, validationSplit: 0.5 }), 'fit: validationSplit goes with arrays'],
       [() => trainer.evaluate(points, labels, { batchSize: -1 }), 'evaluate: batchSize'],
       [() => trainer.predict(narrow), 'predict: x has shape [batch, 4]'],
@@ -274,6 +303,8 @@ describe('what goes wrong', () => {
       [{ optimizer: undefined as never }, 'Trainer: optimizer must be'],
       [{ metrics: [5 as never] }, 'Trainer: metric must be'],
       [{ clipNorm: 0 }, 'clipNorm must be above 0'],
+      [{ metrics: 'accuracy' as never }, 'Trainer: metrics must be a list, got accuracy'],
+      [{ optimiser: 'sgd' } as never, "Trainer: option 'optimiser' is unknown; did you mean 'optimizer'?"],
     ];
     for (const [options, message] of wrong) expect(errorOf(() => makeTrainer(options)).message).toContain(message);
   });
@@ -318,11 +349,49 @@ describe('what goes wrong', () => {
   });
 
   test('a loss function that gives no single number', async () => {
-    const trainer = makeTrainer({ loss: (output: Tensor) => output, metrics: [] });
-    expect((await rejectionOf(trainer.fit(points, labels, quiet))).message).toContain(
-      'fit: step 0: loss loss: wanted one number for a batch, it gave shape [32, 3]',
-    );
-    for (const parameter of trainer.model.parameters()) expect(parameter.grad).toBeNull();
+    const losses: [(output: Tensor) => Tensor, string][] = [
+      [(output) => output, 'it gave shape [32, 3]'],
+      [() => undefined as never, 'it gave no tensor, but undefined'],
+    ];
+    for (const [loss, found] of losses) {
+      const trainer = makeTrainer({ loss, metrics: [] });
+      expect((await rejectionOf(trainer.fit(points, labels, quiet))).message).toContain(
+        `fit: step 0: loss loss: wanted one number for a batch, ${found}`,
+      );
+      for (const parameter of trainer.model.parameters()) expect(parameter.grad).toBeNull();
+    }
+  });
+
+  test('labels that are no probabilities, for the losses that want some', async () => {
+    const wrong = (loss: TrainerOptions['loss'], value: number) => {
+      const y = tensor([...labels].flatMap((label) => [0, 1, 2].map((c) => (c === label ? value : 0)))).reshape(-1, 3);
+      return [
+        makeTrainer({ loss, metrics: [] }).fit(points, y, quiet),
+        makeTrainer({ loss, metrics: [] }).fit(() => [[tensor(points.data, points.shape), y.add(0)]] as const, quiet),
+      ];
+    };
+    for (const loss of ['categoricalCrossentropy', 'crossEntropy', 'binaryCrossentropy', new nn.BCEWithLogitsLoss()]) {
+      for (const fit of wrong(loss, 2)) {
+        expect((await rejectionOf(fit)).message).toMatch(
+          / the label of sample 0, element \d, is 2, wanted a number from 0 to 1$/,
+        );
+      }
+      for (const fit of wrong(loss, 1 + 1e-6)) expect((await fit).history['loss']).toHaveLength(1);
+    }
+    for (const fit of wrong('mse', 2)) expect((await fit).history['loss']).toHaveLength(1);
+  });
+
+  test('loss functions and metric functions both take the prediction first', async () => {
+    const trainer = makeTrainer({
+      loss: (output, target) => crossEntropy(output, target as Tensor<'int32'>),
+      metrics: [
+        function share(prediction, target) {
+          expect([prediction.shape, target.shape]).toEqual([[samples, classes], [samples]]);
+          return scalar(1);
+        },
+      ],
+    });
+    expect(await trainer.testOnBatch(points, labels)).toMatchObject({ share: 1 });
   });
 
   test('an error of the data set comes out as it is', async () => {

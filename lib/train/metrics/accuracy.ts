@@ -37,8 +37,8 @@ export class Accuracy extends HitRate {
     this.name = options.name ?? 'accuracy';
   }
 
-  measure(target: Tensor<DType>, prediction: Tensor): Tensor<DType>[] {
-    const { predicted, actual } = classesOf(this.name, target, prediction, this.options.threshold ?? 0.5);
+  measure(prediction: Tensor, target: Tensor<DType>): Tensor<DType>[] {
+    const { predicted, actual } = classesOf(this.name, prediction, target, this.options.threshold ?? 0.5);
     this.perSample = answersPerSample(actual.size, prediction);
     return [sum(cast(equal(predicted, actual), 'float32'))];
   }
@@ -57,9 +57,9 @@ export class BinaryAccuracy extends HitRate {
     this.name = options.name ?? 'binaryAccuracy';
   }
 
-  measure(target: Tensor<DType>, prediction: Tensor): Tensor<DType>[] {
+  measure(prediction: Tensor, target: Tensor<DType>): Tensor<DType>[] {
     const size = prediction.size;
-    if (target.size !== size) throw misfit(this.name, target, prediction);
+    if (target.size !== size) throw misfit(this.name, prediction, target);
     const predicted = reshape(greater(prediction, this.options.threshold ?? 0.5), [size]);
     const actual = reshape(greater(cast(target, 'float32'), 0.5), [size]);
     this.perSample = answersPerSample(size, prediction);
@@ -85,10 +85,10 @@ export class TopK extends HitRate {
     this.name = options.name ?? 'topK';
   }
 
-  measure(target: Tensor<DType>, prediction: Tensor): Tensor<DType>[] {
+  measure(prediction: Tensor, target: Tensor<DType>): Tensor<DType>[] {
     this.columns = columnsOf(prediction);
     this.perSample = answersPerSample(prediction.size / this.columns, prediction);
-    return [sparse(this.name, target, prediction), prediction];
+    return [sparse(this.name, prediction, target), prediction];
   }
 
   add([labels, scores]: readonly TypedArray[], samples: number): void {

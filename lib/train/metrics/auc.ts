@@ -22,10 +22,10 @@ export class AUC extends Metric {
     this.name = options.name ?? 'auc';
   }
 
-  measure(target: Tensor<DType>, prediction: Tensor): Tensor<DType>[] {
+  measure(prediction: Tensor, target: Tensor<DType>): Tensor<DType>[] {
     this.columns = columnsOf(prediction);
     this.areOneHot = this.columns > 1 && sameShape(target.shape, prediction.shape);
-    if (!this.areOneHot && target.size !== prediction.size / this.columns) throw misfit(this.name, target, prediction);
+    if (!this.areOneHot && target.size !== prediction.size / this.columns) throw misfit(this.name, prediction, target);
     const labels = cast(target, 'int32');
     return [reshape(labels, [labels.size]), prediction];
   }

@@ -71,8 +71,8 @@ abstract class ClassMetric extends Metric {
     }
   }
 
-  measure(target: Tensor<DType>, prediction: Tensor): Tensor<DType>[] {
-    const { predicted, actual, count } = classesOf(this.name, target, prediction, this.options.threshold ?? 0.5);
+  measure(prediction: Tensor, target: Tensor<DType>): Tensor<DType>[] {
+    const { predicted, actual, count } = classesOf(this.name, prediction, target, this.options.threshold ?? 0.5);
     this.isBinary = prediction.rank <= 1 || prediction.shape.at(-1) === 1;
     this.counts.grow(count);
     return [predicted, actual];
@@ -147,8 +147,8 @@ export class ConfusionMatrix extends Metric<number[][]> {
     super(options);
   }
 
-  measure(target: Tensor<DType>, prediction: Tensor): Tensor<DType>[] {
-    const { predicted, actual, count } = classesOf(this.name, target, prediction, this.options.threshold ?? 0.5);
+  measure(prediction: Tensor, target: Tensor<DType>): Tensor<DType>[] {
+    const { predicted, actual, count } = classesOf(this.name, prediction, target, this.options.threshold ?? 0.5);
     while (this.matrix.length < count) this.matrix.push(new Array<number>(count).fill(0));
     return [predicted, actual];
   }

@@ -3,7 +3,7 @@ import type { DType, Tensor, TypedArray } from '../../tensor';
 import { Metric } from './metric';
 
 /** A value of a batch: one number, the mean over its samples. */
-export type BatchFunction = (target: Tensor<DType>, prediction: Tensor) => Tensor;
+export type BatchFunction = (prediction: Tensor, target: Tensor<DType>) => Tensor;
 
 /** The mean of a function over the batches, weighted by their sizes. */
 export class MeanOf extends Metric {
@@ -17,8 +17,8 @@ export class MeanOf extends Metric {
     super();
   }
 
-  measure(target: Tensor<DType>, prediction: Tensor): Tensor<DType>[] {
-    const value = this.fn(target, prediction);
+  measure(prediction: Tensor, target: Tensor<DType>): Tensor<DType>[] {
+    const value = this.fn(prediction, target);
     if (value.size === 1) return [value];
     throw new ConvgradError(
       'ERR_SHAPE',

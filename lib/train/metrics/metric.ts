@@ -11,7 +11,7 @@ export type Values = Tensor<DType> | TypedArray | readonly NestedArray[];
  * Something that is measured over many batches.
  *
  *     const recall = new metrics.Recall();
- *     for (const [labels, probabilities] of batches) await recall.update(labels, probabilities);
+ *     for (const [labels, probabilities] of batches) await recall.update(probabilities, labels);
  *     recall.result();
  *
  * A metric of one's own says what to bring from the device for a batch (`measure`), and what to make of it (`add`).
@@ -26,7 +26,7 @@ export abstract class Metric<R = number> {
   constructor(readonly options: object = {}) {}
 
   /** Enqueues the computation of what has to be known of a batch. Runs in `tidy`, right after the forward pass. */
-  abstract measure(target: Tensor<DType>, prediction: Tensor): readonly Tensor<DType>[];
+  abstract measure(prediction: Tensor, target: Tensor<DType>): readonly Tensor<DType>[];
   /** Takes the elements of what `measure` returned, in order. `samples` is the size of the batch. */
   abstract add(measured: readonly TypedArray[], samples: number): void;
   /** The value over all that was added. */
@@ -39,15 +39,15 @@ export abstract class Metric<R = number> {
 
   /**
    * Adds a batch.
-   * @param target classes [N], or what the metric wants: see there
    * @param prediction probabilities or scores [N, C], or [N] of the positive class
+   * @param target classes [N], or what the metric wants: see there
    */
-  async update(target: Values, prediction: Values): Promise<void> {
+  async update(prediction: Values, target: Values): Promise<void> {
     const { samples, measured } = noGrad(() =>
       tidy(() => {
         const labels = asTensor(target, `${this.name}: target`);
         const scores = asTensor(prediction, `${this.name}: prediction`) as Tensor;
-        return { samples: scores.shape[0] ?? 1, measured: this.measure(labels, scores).map((part) => part.detach()) };
+        return { samples: scores.shape[0] ?? 1, measured: this.measure(scores, labels).map((part) => part.detach()) };
       }),
     );
     const values = Promise.all(measured.map((part) => part.data()));
@@ -78,22 +78,22 @@ export interface Classes {
  * which the highest counts; [N] and [..., 1] are scores of the positive class, which is predicted above the threshold.
  * Labels are classes, or one-hot rows in the shape of the predictions.
  */
-export function classesOf(metric: string, target: Tensor<DType>, prediction: Tensor, threshold: number): Classes {
+export function classesOf(metric: string, prediction: Tensor, target: Tensor<DType>, threshold: number): Classes {
   const columns = columnsOf(prediction);
   const rows = prediction.size / columns;
   if (columns === 1) {
-    if (target.size !== rows) throw misfit(metric, target, prediction);
+    if (target.size !== rows) throw misfit(metric, prediction, target);
     const predicted = cast(reshape(greater(prediction, threshold), [rows]), 'int32');
     return { predicted, actual: reshape(cast(target, 'int32'), [rows]), count: 2 };
   }
   const predicted = reshape(argMax(prediction), [rows]);
-  return { predicted, actual: reshape(sparse(metric, target, prediction), [rows]), count: columns };
+  return { predicted, actual: reshape(sparse(metric, prediction, target), [rows]), count: columns };
 }
 
 /** Classes from classes or from one-hot rows, for predictions [..., C]. */
-export function sparse(metric: string, target: Tensor<DType>, prediction: Tensor): Tensor<'int32'> {
+export function sparse(metric: string, prediction: Tensor, target: Tensor<DType>): Tensor<'int32'> {
   if (sameShape(target.shape, prediction.shape)) return argMax(cast(target, 'float32'));
-  if (target.size !== prediction.size / columnsOf(prediction)) throw misfit(metric, target, prediction);
+  if (target.size !== prediction.size / columnsOf(prediction)) throw misfit(metric, prediction, target);
   return cast(target, 'int32');
 }
 
@@ -103,7 +103,7 @@ export function columnsOf(prediction: Tensor): number {
 }
 
 /** The error for labels that do not belong to these predictions. */
-export function misfit(metric: string, target: Tensor<DType>, prediction: Tensor): ConvgradError {
+export function misfit(metric: string, prediction: Tensor, target: Tensor<DType>): ConvgradError {
   return new ConvgradError(
     'ERR_SHAPE',
     `${metric}: labels of shape [${target.shape.join(', ')}] do not fit predictions of shape [${prediction.shape.join(', ')}]`,

@@ -1,6 +1,5 @@
 import { ConvgradError } from '../../errors';
 import { lookUp } from '../../names';
-import type { Tensor } from '../../tensor';
 import { lossByName, lossNames, type Loss } from '../losses';
 import { Accuracy, BinaryAccuracy, TopK } from './accuracy';
 import { AUC } from './auc';
@@ -40,7 +39,7 @@ export function resolveMetric(metric: MetricLike, loss: Loss, what: string): Met
 /** A loss of the predictions, unweighted. */
 function ofLoss(name: string): Metric {
   const { compute } = lossByName(name, undefined, 'metric');
-  return new MeanOf(name, (target, prediction) => compute(prediction as Tensor, target, { sampleWeight: null }));
+  return new MeanOf(name, (prediction, target) => compute(prediction, target, { sampleWeight: null }));
 }
 
 /** The metrics that can be written to a file, by the names of their classes. */
