@@ -77,6 +77,7 @@ export const argMin = (x: Tensor, axis = -1, keepDims = false): Tensor<'int32'> 
   new Tensor<'int32'>(native.argReduce(x.handle, 'argMin', axis, keepDims));
 
 export interface VarianceOptions {
+  /** Whether the reduced axes stay, with size 1. Default false. */
   keepDims?: boolean;
   /** Divide by n - 1 (Bessel's correction) and not by n. Default false. */
   unbiased?: boolean;
@@ -92,9 +93,17 @@ export function variance(x: Tensor, axes?: Axes, { keepDims = false, unbiased = 
   }));
 }
 
-/** The standard deviation over the axes: the root of the variance. */
-export const std = (x: Tensor, axes?: Axes, options?: VarianceOptions): Tensor =>
-  tidy(() => sqrt(variance(x, axes, options)));
+/** The standard deviation over the axes: the root of the variance. Its derivative at 0 is 0. */
+export function std(x: Tensor, axes?: Axes, options: VarianceOptions = {}): Tensor {
+  const y = tidy(() => noGrad(() => sqrt(variance(x, axes, options))));
+  const divisor = x.size / y.size - (options.unbiased ? 1 : 0);
+  return differentiable('std', y, { x }, { x, y }, (dy, { x, y }) => ({
+    x: () => {
+      const scale = mul(where(equal(y, 0), 0, div(dy, y)), 1 / divisor);
+      return mul(sub(x, mean(x, axes, true)), kept(scale, keptShape(x.shape, axes)));
+    },
+  }));
+}
 
 /** The Euclidean norm over the axes. Its derivative at 0 is 0. */
 export function norm(x: Tensor, axes?: Axes, keepDims = false): Tensor {

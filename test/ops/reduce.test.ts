@@ -242,11 +242,24 @@ describe('max and min', () => {
   });
 });
 
-describe('norm', () => {
+describe('std', () => {
+  const x = new TestData().tensor([3, 4]);
+
+  it.each([true, false])('is the root of the variance, and so is its gradient, unbiased: %s', (unbiased) => {
+    expectClose(cg.std(x, 1, { unbiased }), [...cg.sqrt(cg.variance(x, 1, { unbiased })).dataSync()]);
+    gradCheck((x) => cg.std(x, 1, { unbiased }), [x]);
+    gradCheck((x) => cg.std(x, undefined, { unbiased, keepDims: true }), [x]);
+  });
+});
+
+describe.each([
+  { name: 'norm', op: cg.norm, shift: 0 },
+  { name: 'std', op: cg.std, shift: 7 },
+])('$name', ({ op, shift }) => {
   it('has gradient 0 at 0', () => {
-    const x = cg.zeros([3]);
+    const x = cg.full([3], shift);
     x.requiresGrad = true;
-    cg.norm(x).backward();
+    op(x).backward();
     expectExact(x.grad!, [0, 0, 0]);
   });
 });
