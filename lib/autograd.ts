@@ -181,6 +181,9 @@ function differentiate(output: Tensor, { gradient, retainGraph = false }: Backwa
       `backward: gradient has shape [${gradient.shape.join(', ')}], the tensor has [${output.shape.join(', ')}]`,
     );
   }
+  if (gradient && gradient.dtype !== 'float32') {
+    throw new ConvgradError('ERR_DTYPE', `backward: gradient must be float32, got ${String(gradient.dtype)}`);
+  }
   const pass = new BackwardPass(retainGraph);
   try {
     return noGrad(() => pass.run(output, gradient));
@@ -278,7 +281,7 @@ function reachable(start: Node | Tensor): Node[] {
 
 /**
  * The value of a scalar function and its gradients with respect to its arguments.
- * The arguments' own `requiresGrad`, `grad` and graph are left alone.
+ * The arguments' own `requiresGrad`, `grad` and graph are left alone. Gradients cannot be differentiated again.
  */
 export function valueAndGrad<A extends Tensor[]>(
   fn: (...args: A) => Tensor,
@@ -291,8 +294,12 @@ export function valueAndGrad<A extends Tensor[]>(
     });
     try {
       const value = fn(...(leaves as A));
-      if (!value.requiresGrad)
-        throw new ConvgradError('ERR_STATE', 'grad: the function does not depend on its arguments');
+      if (!value.requiresGrad) {
+        throw new ConvgradError(
+          'ERR_STATE',
+          'grad: the function does not depend on its arguments by ops that are recorded (gradients of gradients are not)',
+        );
+      }
       const byLeaf = differentiate(value, {});
       const grads = leaves.map((leaf) => adopt(byLeaf.get(leaf) ?? zeros(leaf.shape)));
       for (const [leaf, gradient] of byLeaf) if (!leaves.includes(leaf)) gradient.dispose();

@@ -10,7 +10,7 @@ export abstract class ActivatedLayer extends Module {
 
   constructor(activation: Activation | null | undefined) {
     super();
-    this.activation = resolveActivation(activation);
+    this.activation = resolveActivation(this.constructor.name, activation);
     this.#given = activation ?? null;
   }
 

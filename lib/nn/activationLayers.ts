@@ -27,7 +27,7 @@ export class Activation extends Module {
 
   constructor(activation: ActivationOption) {
     super();
-    this.activation = resolveActivation(activation);
+    this.activation = resolveActivation('Activation', activation);
     this.#given = activation;
   }
 

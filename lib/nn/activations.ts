@@ -63,8 +63,8 @@ const named: Record<string, ResolvedActivation> = Object.fromEntries(
 named['swish'] = named['silu']!;
 named['hardSwish'] = named['hardSilu']!;
 
-/** @throws ERR_VALUE when there is no activation of that name */
-export function resolveActivation(activation: Activation | null | undefined): ResolvedActivation {
+/** @throws ERR_VALUE naming the layer when there is no activation of that name */
+export function resolveActivation(layer: string, activation: Activation | null | undefined): ResolvedActivation {
   if (typeof activation === 'function') return { apply: activation, name: null, epilogue: null };
-  return lookUp(named, activation ?? 'linear', 'activation');
+  return lookUp(named, activation ?? 'linear', `${layer}: activation`);
 }

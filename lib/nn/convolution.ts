@@ -34,7 +34,8 @@ export function withKernelSize<O extends { kernelSize: Pair }>(
   kernelSize: Pair | O,
   options: Partial<Omit<O, 'kernelSize'>> = {},
 ): O {
-  return (typeof kernelSize === 'number' || Array.isArray(kernelSize) ? { ...options, kernelSize } : kernelSize) as O;
+  const isOptions = typeof kernelSize === 'object' && kernelSize !== null && !Array.isArray(kernelSize);
+  return (isOptions ? kernelSize : { ...options, kernelSize }) as O;
 }
 
 /** What all convolutions have. Subclasses say which weights there are. */

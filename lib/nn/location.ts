@@ -1,7 +1,7 @@
 import { ConvgradError } from '../errors';
 import type { DType } from '../native';
 import { failedView, originOf } from '../provenance';
-import type { Shape, Tensor } from '../tensor';
+import { Tensor, type Shape } from '../tensor';
 import type { Module } from './module';
 
 /** The modules whose calls are running, outermost first. */
@@ -49,6 +49,7 @@ export function pathOf(module: object): string {
  * says which flattening made x: that is where the mistake is.
  */
 export function checkFeatures(x: Tensor<DType>, wanted: number): void {
+  if (!(x instanceof Tensor)) throw new ConvgradError('ERR_VALUE', 'x must be a tensor');
   if (x.dtype !== 'float32') throw new ConvgradError('ERR_DTYPE', `x must be float32, got ${x.dtype}`);
   const { view, producer } = originOf(x);
   const features = x.shape.at(-1);

@@ -23,8 +23,11 @@ export function channelsLast(format: DataFormat, x: Tensor, compute: (x: Tensor)
   return y.rank === 4 ? transpose(y, [0, 3, 1, 2]) : y;
 }
 
+/** @throws ERR_VALUE for what is no format */
 export function isChannelsFirst(format: DataFormat): boolean {
-  return format === 'channels_first' || format === 'channelsFirst';
+  if (format === 'channels_first' || format === 'channelsFirst') return true;
+  if (format === 'channels_last' || format === 'channelsLast') return false;
+  throw new ConvgradError('ERR_VALUE', `dataFormat must be 'channels_last' or 'channels_first', got ${show(format)}`);
 }
 
 /** @throws ERR_VALUE unless `value` is a positive integer */

@@ -44,7 +44,8 @@ export function tuple(values: readonly (number | string)[]): string {
 }
 
 /** A float as Python writes it: 1.0, 0.1, 1e-05. */
-export function float(value: number): string {
+export function float(given: number): string {
+  const value = Number(given.toPrecision(12)); // without the noise of 1 - 0.99
   if (Number.isInteger(value) && Math.abs(value) < 1e16) return value.toFixed(1);
   const [mantissa, exponent] = value.toExponential().split('e') as [string, string];
   const power = Number(exponent);

@@ -16,9 +16,9 @@ const SAVES_OUTPUT: ReadonlySet<UnaryFunction> = new Set<UnaryFunction>([
 
 function unary(fn: UnaryFunction, x: Tensor, alpha = 0, beta = 0): Tensor {
   const y = new Tensor(native.unary(x.handle, fn, alpha, beta));
-  const saved = SAVES_OUTPUT.has(fn) ? y : x;
-  return differentiable(fn, y, { x }, { saved }, (dy, { saved }) => ({
-    x: () => new Tensor(native.unaryBackward(saved.handle, dy.handle, fn, alpha, beta)),
+  const saved: { input?: Tensor; output?: Tensor } = SAVES_OUTPUT.has(fn) ? { output: y } : { input: x };
+  return differentiable(fn, y, { x }, saved, (dy, { input, output }) => ({
+    x: () => new Tensor(native.unaryBackward((output ?? input)!.handle, dy.handle, fn, alpha, beta)),
   }));
 }
 

@@ -2,7 +2,7 @@ import { noGrad } from '../autograd';
 import { ConvgradError } from '../errors';
 import { keep, tidy } from '../memory';
 import type { DType, Handle } from '../native';
-import { full, sameShape, scalar, type Tensor } from '../tensor';
+import { full, sameShape, scalar, Tensor } from '../tensor';
 
 /** Parameters, plain or with their names (`module.namedParameters()`): names make `stateDict()` readable and stable. */
 export type Parameters = Iterable<Tensor> | Iterable<readonly [name: string, parameter: Tensor]>;
@@ -36,7 +36,7 @@ export class Group<Options extends { lr: number }> {
   /** Takes effect from the next step. */
   set lr(lr: number) {
     if (!(lr >= 0 && lr < Infinity)) {
-      throw new ConvgradError('ERR_VALUE', `lr must be a finite number of at least 0, got ${lr}`);
+      throw new ConvgradError('ERR_VALUE', `optimizer: lr must be a finite number of at least 0, got ${lr}`);
     }
     tidy(() => this.rate.assign(scalar(lr)));
     this.#lr = lr;
@@ -189,7 +189,7 @@ function groupsOf<Options extends { lr: number }>(
   parameters: Parameters | readonly ParameterGroup<Options>[],
   options: Options,
 ): Group<Options>[] {
-  const items = [...(parameters as Iterable<Tensor | readonly [string, Tensor] | ParameterGroup<Options>>)];
+  const items = listed(parameters as Iterable<Tensor | readonly [string, Tensor] | ParameterGroup<Options>>);
   const isGroup = (item: unknown): item is ParameterGroup<Options> =>
     typeof item === 'object' && item !== null && 'params' in item;
   const lists = items.length > 0 && items.every(isGroup) ? items : [{ params: items as unknown as Parameters }];
@@ -198,10 +198,11 @@ function groupsOf<Options extends { lr: number }>(
   let position = 0;
   const groups = lists.map(({ params, ...own }) => {
     const named = new Map<string, Tensor>();
-    for (const item of params) {
+    for (const item of listed<unknown>(params)) {
       const [name, parameter] = Array.isArray(item)
         ? (item as unknown as readonly [string, Tensor])
         : [String(position), item as Tensor];
+      if (!(parameter instanceof Tensor)) throw noParameters(parameter);
       position += 1;
       if (seen.has(parameter) || names.has(name)) {
         throw new ConvgradError('ERR_VALUE', `optimizer: parameter ${name} is given twice`);
@@ -214,6 +215,19 @@ function groupsOf<Options extends { lr: number }>(
   });
   if (position === 0) throw new ConvgradError('ERR_VALUE', 'optimizer: there are no parameters');
   return groups;
+}
+
+function listed<T>(parameters: Iterable<T>): T[] {
+  if (typeof (parameters as Partial<Iterable<T>> | undefined)?.[Symbol.iterator] === 'function') return [...parameters];
+  throw noParameters(parameters);
+}
+
+function noParameters(found: unknown): ConvgradError {
+  const what = typeof found === 'function' || typeof found === 'object' ? found?.constructor.name : typeof found;
+  return new ConvgradError(
+    'ERR_VALUE',
+    `optimizer: parameters must be tensors, such as module.parameters(), got ${what ?? 'null'}`,
+  );
 }
 
 /** Throws ERR_VALUE unless `low <= value < high`. */

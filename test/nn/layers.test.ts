@@ -98,7 +98,7 @@ describe('printing', () => {
       new nn.AvgPool2d([2, 3], { stride: 1, padding: 1 }),
       new nn.AdaptiveAvgPool2d(1),
       new nn.AdaptiveMaxPool2d([2, 3]),
-      new nn.BatchNorm2d(3),
+      new nn.BatchNorm2d(3, { momentum: 1 - 0.99 }),
       new nn.GroupNorm(2, 4),
       new nn.LayerNorm(64),
       new nn.LayerNorm([3, 4], { bias: false }),
@@ -121,7 +121,7 @@ describe('printing', () => {
   (5): AvgPool2d(kernel_size=(2, 3), stride=1, padding=1)
   (6): AdaptiveAvgPool2d(output_size=1)
   (7): AdaptiveMaxPool2d(output_size=(2, 3))
-  (8): BatchNorm2d(3, eps=1e-05, momentum=0.1, affine=True, bias=True, track_running_stats=True)
+  (8): BatchNorm2d(3, eps=1e-05, momentum=0.01, affine=True, bias=True, track_running_stats=True)
   (9): GroupNorm(2, 4, eps=1e-05, affine=True, bias=True)
   (10): LayerNorm((64,), eps=1e-05, elementwise_affine=True, bias=True)
   (11): LayerNorm((3, 4), eps=1e-05, elementwise_affine=True, bias=False)
@@ -360,6 +360,7 @@ describe('bad input', () => {
   const norm4 = new nn.BatchNorm2d(4);
   const norm3 = new nn.BatchNorm2d(3);
   const layerNorm = new nn.LayerNorm([4]);
+  const wrongLayout = new nn.MaxPool2d(2, { dataFormat: 'NCHW' as never });
 
   const calls: [what: string, call: () => unknown, code: string, message: RegExp][] = [
     [
@@ -398,6 +399,10 @@ describe('bad input', () => {
     ],
     ['half a channel', () => new nn.Linear(1.5, 2), 'ERR_VALUE', /^Linear: inFeatures must be a positive integer/],
     ['no kernel', () => new nn.Conv2d(3, 4, {} as never), 'ERR_VALUE', /^Conv2d: kernelSize must be/],
+    ['no options', () => new nn.Conv2d(3, 4, undefined as never), 'ERR_VALUE', /^Conv2d: kernelSize .* got undefined/],
+    ['a text for a kernel', () => new nn.Conv2d(3, 4, '3' as never), 'ERR_VALUE', /^Conv2d: kernelSize .* got "3"/],
+    ['an unknown layout', () => wrongLayout(image), 'ERR_VALUE', /^MaxPool2d: dataFormat must be .* got "NCHW"/],
+    ['numbers for a dense layer', () => dense([1, 2] as never), 'ERR_VALUE', /^Linear: x must be a tensor/],
     [
       'groups that do not divide',
       () => new nn.Conv2d(3, 4, 3, { groups: 2 }),
@@ -405,7 +410,12 @@ describe('bad input', () => {
       /^Conv2d: groups must divide/,
     ],
     ['an unknown option', () => layers.dense({ units: 1, kernalSize: 3 } as never), 'ERR_VALUE', /'kernalSize'/],
-    ['an unknown activation', () => layers.dense({ units: 1, activation: 'rleu' }), 'ERR_VALUE', /did you mean 'relu'/],
+    [
+      'an unknown activation',
+      () => layers.dense({ units: 1, activation: 'rleu' }),
+      'ERR_VALUE',
+      /^Linear: activation 'rleu' .* did you mean 'relu'/,
+    ],
     ['wrong paddings', () => new nn.ZeroPadding2d([1, 2, 3] as never), 'ERR_VALUE', /^ZeroPadding2d: padding must be/],
   ];
 

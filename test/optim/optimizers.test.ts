@@ -176,6 +176,10 @@ describe('optimizers', () => {
     const wrong: (() => unknown)[] = [
       () => new optim.SGD([], { lr: 1 }),
       () => new optim.SGD([p, p], { lr: 1 }),
+      () => new optim.SGD(new cg.nn.Linear(1, 1) as never, { lr: 1 }), // the module, not its parameters
+      () => new optim.SGD(new cg.nn.Sequential(new cg.nn.Linear(1, 1)) as never, { lr: 1 }), // a list of modules
+      () => new optim.SGD(undefined as never, { lr: 1 }),
+      () => new optim.SGD([null] as never, { lr: 1 }),
       () => new optim.SGD([p], { lr: -1 }),
       () => new optim.SGD([p], { lr: NaN }),
       () => new optim.SGD([p], { lr: 1, momentum: -1 }),
