@@ -119,6 +119,9 @@ describe('train, evaluate, predict, summary', () => {
     const { stdout } = await runCli(['summary', model]);
     expect(stdout).toContain('Conv2D');
     expect(stdout).toContain('Total params');
+    // The file alone, which any `model.save` writes.
+    const file = await runCliJson<object>(['summary', join(model, 'model.safetensors')]);
+    expect(file).toMatchObject({ code: 0, json: { parameters: json.parameters, trainable: json.trainable } });
   });
 
   test('the same seed gives the same model, with any number of threads', async () => {
