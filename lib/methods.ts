@@ -5,8 +5,6 @@ import { Tensor, type DType, type Shape } from './tensor';
 /** Dimensions one by one, or as an array. */
 type Dimensions = [shape: Shape] | number[];
 
-// Ops as methods, for expressions that read from left to right: `x.sub(mean).square().sum(-1)`. Each takes what the
-// function of its name takes after the tensor, where it is documented.
 declare module './tensor' {
   interface Tensor<D extends DType = 'float32'> {
     add<A extends Arithmetic>(this: Tensor<A>, other: Operand<A>): Tensor<A>;

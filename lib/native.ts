@@ -379,13 +379,17 @@ export interface MemoryInfo {
 }
 
 export interface DeviceInfo {
+  /** `'cpu'` */
   device: string;
-  /** The instruction set that the kernels use, and those that this machine could run. */
+  /** The instruction set that the kernels use: `'avx512'`, `'avx2'`, `'baseline'` or `'neon'`. */
   isa: string;
+  /** The instruction sets that this machine could run, the best first. */
   availableIsas: string[];
   /** float32 lanes of a vector. */
   lanes: number;
+  /** Threads that share the work; see `setThreads`. */
   threads: number;
+  /** Whether this build has a CUDA backend. */
   builtWithCuda: boolean;
 }
 

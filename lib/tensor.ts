@@ -5,7 +5,9 @@ import { countCollected, track, untrack } from './memory';
 import { native, type DType, type Handle, type TypedArray, type TypedArrays } from './native';
 
 export type { DType, TypedArray, TypedArrays };
+/** The sizes of the axes, outermost first; [] for a scalar. */
 export type Shape = readonly number[];
+/** Numbers in arrays in arrays, all of a level equally long. */
 export type NestedArray = number | NestedArray[];
 
 /** @internal A node of the autograd tape, see autograd.ts. */
@@ -21,6 +23,9 @@ const collected = new FinalizationRegistry<void>(countCollected);
  * A dense, row-major array of numbers in the memory of a device. Ops return at once and run in order in the background;
  * `data()` waits for the result. Memory goes back with `dispose()`, `using` or `tidy()`, and at the latest when the
  * tensor is garbage-collected.
+ *
+ * Most ops are methods too, for expressions that read from left to right: `x.sub(mean).square().sum(-1)`. Each takes what
+ * the function of its name takes after the tensor, where it is documented.
  */
 export class Tensor<D extends DType = 'float32'> {
   /** After `backward()`, the sum of the gradients with respect to this tensor, if it is a leaf that requires one. */
@@ -46,14 +51,17 @@ export class Tensor<D extends DType = 'float32'> {
     return this.#handle;
   }
 
+  /** The sizes of the axes, outermost first; [] for a scalar. */
   get shape(): Shape {
     return (this.#shape ??= Object.freeze(native.shape(this.handle)));
   }
 
+  /** The type of the elements. */
   get dtype(): D {
     return (this.#dtype ??= native.dtype(this.handle) as D);
   }
 
+  /** Number of axes. */
   get rank(): number {
     return this.shape.length;
   }
@@ -96,6 +104,7 @@ export class Tensor<D extends DType = 'float32'> {
     return nest(await this.data(), this.shape);
   }
 
+  /** Like `array()`, but blocks, as `dataSync()` does. */
   arraySync(): NestedArray {
     return nest(this.dataSync(), this.shape);
   }
@@ -122,6 +131,7 @@ export class Tensor<D extends DType = 'float32'> {
     return new Tensor<D>(native.reshape(this.handle, this.shape));
   }
 
+  /** Whether the memory was given back: nothing can be done with the tensor any more. */
   get isDisposed(): boolean {
     return this.#handle === null;
   }
@@ -172,8 +182,8 @@ export function sizeOf(shape: Shape): number {
 }
 
 /**
- * A tensor from a typed array and a shape, or from (nested) arrays of numbers. The data is copied at once.
- * @param dtype default: the typed array's own, float32 for plain numbers
+ * A tensor from a typed array and a shape, or from (nested) arrays of numbers. The data is copied at once. Its dtype is
+ * the typed array's own, float32 for plain numbers, unless one is given.
  * @throws ERR_SHAPE when the data does not fill the shape, or nested arrays are ragged
  */
 export function tensor(data: Float32Array, shape?: Shape): Tensor;
@@ -205,10 +215,12 @@ export function full<D extends DType = 'float32'>(shape: Shape, value: number, d
   return new Tensor<D>(native.fill(dtype ?? 'float32', shape, value));
 }
 
+/** A tensor of zeros. */
 export function zeros<D extends DType = 'float32'>(shape: Shape, dtype?: D): Tensor<D> {
   return full(shape, 0, dtype);
 }
 
+/** A tensor of ones. */
 export function ones<D extends DType = 'float32'>(shape: Shape, dtype?: D): Tensor<D> {
   return full(shape, 1, dtype);
 }

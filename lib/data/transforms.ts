@@ -167,7 +167,8 @@ export function cutout({ size, probability = 1, fillValue = 0 }: CutoutOptions):
 
 /**
  * Floats (x - mean) / std, a channel each; bytes are divided by 255 first. Put it last.
- * @param mean,std one for each channel, in units of 0 … 1, such as ImageNet's [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]
+ * @param mean one for each channel, in units of 0 … 1, such as ImageNet's [0.485, 0.456, 0.406]
+ * @param std likewise: [0.229, 0.224, 0.225]
  */
 export function normalize(mean: readonly number[], std: readonly number[]): Transform {
   if (mean.length !== std.length || !std.every((value) => value > 0)) {

@@ -9,7 +9,7 @@ export interface LossModuleOptions {
 }
 
 export interface CrossEntropyLossOptions extends LossModuleOptions {
-  /** [classes]: multiplies each class's term. */
+  /** Multiplies each class's term: [classes]. Default: 1. */
   weight?: Tensor | null;
   /** s: targets t become (1 - s) · t + s / classes. Default 0. */
   labelSmoothing?: number;

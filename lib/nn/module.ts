@@ -285,7 +285,7 @@ export abstract class Module extends Callable {
 
   /**
    * Copies values into the parameters and buffers.
-   * @param strict whether every tensor must find its place and every place its tensor (the default); shapes and dtypes
+   * @param options `strict`: whether every tensor must find its place and every place its tensor (the default); shapes and dtypes
    *   must agree in any case
    * @throws ERR_VALUE naming all that is missing, unexpected or of another shape; nothing was changed then
    */

@@ -78,13 +78,18 @@ function compare<D extends DType>(fn: CompareFunction, a: Operand<D>, b: Operand
   return new Tensor<'uint8'>(native.compare(handleOf(a), handleOf(b), fn, numberOf(a, b)));
 }
 
-/** 1 where `a === b`, else 0, with broadcasting; so for the other comparisons. NaN is not equal to anything. */
+/** 1 where `a === b`, else 0, with broadcasting, as all comparisons. NaN is not equal to anything. */
 export const equal = <D extends DType>(a: Operand<D>, b: Operand<D>): Tensor<'uint8'> => compare('equal', a, b);
+/** 1 where `a !== b`, else 0. NaN differs from everything. */
 export const notEqual = <D extends DType>(a: Operand<D>, b: Operand<D>): Tensor<'uint8'> => compare('notEqual', a, b);
+/** 1 where `a > b`, else 0. */
 export const greater = <D extends DType>(a: Operand<D>, b: Operand<D>): Tensor<'uint8'> => compare('greater', a, b);
+/** 1 where `a >= b`, else 0. */
 export const greaterEqual = <D extends DType>(a: Operand<D>, b: Operand<D>): Tensor<'uint8'> =>
   compare('greaterEqual', a, b);
+/** 1 where `a < b`, else 0. */
 export const less = <D extends DType>(a: Operand<D>, b: Operand<D>): Tensor<'uint8'> => compare('less', a, b);
+/** 1 where `a <= b`, else 0. */
 export const lessEqual = <D extends DType>(a: Operand<D>, b: Operand<D>): Tensor<'uint8'> => compare('lessEqual', a, b);
 
 /** `a` where the condition is not 0, else `b`, with broadcasting. At least one of `a` and `b` is a tensor. */

@@ -17,7 +17,7 @@ export interface CrossEntropyOptions extends LossOptions {
   /** s: targets t become (1 - s) · t + s / classes. Default 0. */
   labelSmoothing?: number;
   /**
-   * [classes]: multiplies each class's term. With integer labels a mean then divides by the sum of the labels' weights, as
+   * Multiplies each class's term: [classes]. With integer labels a mean then divides by the sum of the labels' weights, as
    * in PyTorch.
    */
   classWeight?: Tensor | null;

@@ -5,8 +5,9 @@ import { sizeOf, Tensor, type Shape } from '../tensor';
 import { epilogueGradient, withActivation } from './epilogue';
 
 export interface MatmulOptions {
-  /** Whether the last two axes of `a` (or `b`) are swapped first. Default false. */
+  /** Whether the last two axes of `a` are swapped first. Default false. */
   transposeA?: boolean;
+  /** Whether the last two axes of `b` are swapped first. Default false. */
   transposeB?: boolean;
   /** [N], added to every row. */
   bias?: Tensor | null;

@@ -4,15 +4,18 @@ import { native } from '../native';
 import { Tensor } from '../tensor';
 import { jointGradients } from './joint';
 
-/** Scale and offset after normalisation; without them 1 and 0. */
+/** Scale and offset after normalisation. */
 export interface AffineOptions {
+  /** Scales each channel: [C]. Default: 1. */
   gamma?: Tensor | null;
+  /** Added to each channel: [C]. Default: 0. */
   beta?: Tensor | null;
 }
 
 export interface BatchNormOptions extends AffineOptions {
-  /** Training and inference need them, except that training may leave them out. [C], written in place in training. */
+  /** The mean, [C], that inference uses, and that training moves towards the batch's, in place, if it is given. */
   runningMean?: Tensor | null;
+  /** The variance, [C], in the same way. */
   runningVar?: Tensor | null;
   /** Whether to normalise by the batch's own statistics, and to move the running ones towards them. */
   training: boolean;

@@ -30,6 +30,7 @@ export const relu6 = (x: Tensor): Tensor => unary('relu6', x);
 export const leakyRelu = (x: Tensor, slope = 0.01): Tensor => unary('leakyRelu', x, slope);
 /** `1 / (1 + e^-x)` */
 export const sigmoid = (x: Tensor): Tensor => unary('sigmoid', x);
+/** `(e^x - e^-x) / (e^x + e^-x)` */
 export const tanh = (x: Tensor): Tensor => unary('tanh', x);
 /** `x · sigmoid(x)`, also known as swish. */
 export const silu = (x: Tensor): Tensor => unary('silu', x);
@@ -44,15 +45,19 @@ export const gelu = (x: Tensor, { approximate = false }: { approximate?: boolean
 export const softplus = (x: Tensor): Tensor => unary('softplus', x);
 /** `x < 0 ? alpha · (e^x - 1) : x` */
 export const elu = (x: Tensor, alpha = 1): Tensor => unary('elu', x, alpha);
+/** `e^x` */
 export const exp = (x: Tensor): Tensor => unary('exp', x);
 /** Natural logarithm: -inf at 0, NaN below. */
 export const log = (x: Tensor): Tensor => unary('log', x);
+/** `√x`; NaN below 0, and the derivative at 0 is infinite. */
 export const sqrt = (x: Tensor): Tensor => unary('sqrt', x);
 /** `1 / √x` */
 export const rsqrt = (x: Tensor): Tensor => unary('rsqrt', x);
+/** `x²` */
 export const square = (x: Tensor): Tensor => unary('square', x);
+/** `-x` */
 export const neg = (x: Tensor): Tensor => unary('neg', x);
-/** The derivative at 0 is 0. */
+/** `|x|`; the derivative at 0 is 0. */
 export const abs = (x: Tensor): Tensor => unary('abs', x);
 /** `1 / x` */
 export const reciprocal = (x: Tensor): Tensor => unary('reciprocal', x);

@@ -29,6 +29,7 @@ export class Group<Options extends { lr: number }> {
     this.lr = options.lr;
   }
 
+  /** The learning rate. */
   get lr(): number {
     return this.#lr;
   }
@@ -59,6 +60,7 @@ export interface StepOperands {
  * gradient and have one; the others are left alone, and so is their state.
  */
 export abstract class Optimizer<Options extends { lr: number } = { lr: number }> {
+  /** The parameters, in groups that share their options; one group, unless several were given. */
   readonly groups: readonly Group<Options>[];
   private readonly state = new Map<Tensor, Slots>();
 

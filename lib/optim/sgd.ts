@@ -3,6 +3,7 @@ import { native } from '../native';
 import { checkRange, Optimizer, type ParameterGroup, type Parameters, type StepOperands } from './optimizer';
 
 export interface SGDOptions {
+  /** The learning rate. */
   lr: number;
   /** Default 0. */
   momentum?: number;

@@ -68,7 +68,7 @@ export async function saveWeights(model: Module, path: string): Promise<void> {
 
 /**
  * Reads weights into a module, from a file of `saveWeights` or of a whole model.
- * @param strict whether every weight must find its place and every place its weight. Default true
+ * @param options `strict`: whether every weight must find its place and every place its weight. Default true
  * @throws ERR_FORMAT naming the file when it is damaged, or does not fit the model
  */
 export async function loadWeights(

@@ -14,6 +14,7 @@ export class History {
   /** Why a callback ended the run early, if one did. */
   stopReason: string | undefined;
 
+  /** @param params of the run: `epochs`, `steps` of an epoch, and `batchSize` where known */
   constructor(readonly params: Readonly<Record<string, number | undefined>> = {}) {}
 
   /** @internal Appends an epoch. A value that an epoch lacks is NaN there. */

@@ -1,14 +1,14 @@
 export { Trainer } from './trainer';
-export type { BatchOptions, EvaluateOptions, FitOptions, TrainerOptions } from './options';
+export type { BatchOptions, EvaluateOptions, FitOptions, Stepping, TrainerOptions } from './options';
 export { loadModel, model, type LoadModelOptions, type TrainableModel } from './model';
 export { loadWeights, saveWeights } from './checkpoint';
-export { History } from './history';
+export { History, type Outcome } from './history';
 export { ProgressBar, type ProgressStream, type Verbose } from './progress';
 export type { Callback, Logs, TrainingRun, WeightsCopy } from './callback';
 export type { Inputs } from './batches';
 export type { BatchDataset, DatasetBatch } from './datasetBatches';
 export type { ClassWeight } from './classWeights';
-export type { NamedOptimizer, OptimizerLike } from './optimizers';
+export type { NamedOptimizer, OptimizerConfig, OptimizerLike } from './optimizers';
 export type { PredictOptions } from './predict';
 export type { ArrayInput } from './rows';
 export * as callbacks from './callbacks';

@@ -25,13 +25,19 @@ export type TargetKind =
   /** As they come. */
   | 'any';
 
-/** A weighted mean over a batch. The loss of one's own that `compile` and `Trainer` take. */
+/**
+ * A loss of one's own: one number for a batch, from what the model predicts, the labels, and what each sample counts. The
+ * prediction comes first, as in all losses and metrics here (Keras has the labels first).
+ */
 export type LossFunction = (output: Tensor, target: Tensor<DType>, options: { sampleWeight: Tensor | null }) => Tensor;
 
 /** What is minimised, and what is known about it. */
 export interface Loss {
+  /** What messages call it, and files, if it can be made again by this name. */
   readonly name: string;
+  /** What it wants for labels. */
   readonly target: TargetKind;
+  /** The loss from the model's output. */
   readonly compute: LossFunction;
   /**
    * The same for a model that ends in this activation, from what is before it: exact where probabilities are so close

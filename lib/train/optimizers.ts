@@ -15,7 +15,9 @@ import {
 
 /** An optimizer by its name, with options: those of its class in `optim`, or as Keras calls them. */
 export interface NamedOptimizer {
+  /** `'sgd'`, `'adam'`, `'adamw'` or `'rmsprop'`, with Keras's defaults. */
   name: string;
+  /** Default 0.01 for SGD, 0.001 for the others. */
   learningRate?: number;
   [option: string]: unknown;
 }

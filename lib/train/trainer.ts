@@ -57,7 +57,9 @@ export interface TrainerState {
  * and nested arrays of numbers; several inputs are an array of tensors.
  */
 export class Trainer {
+  /** What is minimised. */
   readonly loss: Loss;
+  /** What is measured besides. */
   readonly metrics: readonly Metric[];
   /** @internal */
   readonly optimizerPlan: OptimizerPlan;

@@ -2,7 +2,7 @@ import { ConvgradError } from '../../errors';
 import type { DType, Tensor, TypedArray } from '../../tensor';
 import { Metric } from './metric';
 
-/** A value of a batch: one number, the mean over its samples. */
+/** A metric of one's own: one number for a batch, the mean over its samples, from what the model predicts and the labels. */
 export type BatchFunction = (prediction: Tensor, target: Tensor<DType>) => Tensor;
 
 /** The mean of a function over the batches, weighted by their sizes. */
