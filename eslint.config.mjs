@@ -6,7 +6,7 @@ import tseslint from 'typescript-eslint';
 // imported from anywhere, since they are gone at run time.
 const layers = [
   ['errors', 'native'],
-  ['tensor', 'memory', 'device', 'random', 'provenance'],
+  ['tensor', 'memory', 'device', 'precision', 'random', 'provenance'],
   ['autograd'],
   ['ops'],
   ['data', 'optim', 'nn', 'layers', 'formats'],

@@ -31,7 +31,8 @@ export {
   type NormalOptions,
 } from './random';
 export { setDevice, deviceInfo, setThreads, synchronize, setMemoryLimit, trimMemory, resetPeakMemory } from './device';
-export type { DeviceInfo, MemoryInfo, Reduction, ResizeCoordinates } from './native';
+export { setPrecision, getPrecision } from './precision';
+export type { DeviceInfo, MemoryInfo, Precision, Reduction, ResizeCoordinates } from './native';
 export { ConvgradError, type ErrorCode } from './errors';
 
 // Functions of tensors

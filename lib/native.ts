@@ -55,7 +55,9 @@ export type PointwiseLossFunction =
 export type EpilogueActivation = 'none' | 'relu' | 'relu6' | 'sigmoid' | 'tanh' | 'silu';
 
 /** How a convolution or one of its gradients is computed. */
-export type ConvAlgorithm = 'auto' | 'implicit_gemm' | 'im2col' | 'direct' | 'reference';
+export type ConvAlgorithm = 'auto' | 'winograd' | 'implicit_gemm' | 'im2col' | 'direct' | 'reference';
+/** What `'auto'` may choose from, see `setPrecision`. */
+export type Precision = 'high' | 'highest';
 export type RandomFunction = 'uniform' | 'normal' | 'truncatedNormal' | 'bernoulli' | 'integers';
 
 /**
@@ -269,6 +271,7 @@ export interface NativeOps {
     dilation: readonly number[],
     groups: number,
     algorithm: ConvAlgorithm,
+    precision: Precision,
     activation: EpilogueActivation,
   ): Handle;
   conv2dMaxPool(
@@ -278,6 +281,7 @@ export interface NativeOps {
     stride: readonly number[],
     padding: readonly number[],
     dilation: readonly number[],
+    precision: Precision,
     activation: EpilogueActivation,
   ): [y: Handle, indices: Handle];
   conv2dBackwardInput(
@@ -289,6 +293,7 @@ export interface NativeOps {
     dilation: readonly number[],
     groups: number,
     algorithm: ConvAlgorithm,
+    precision: Precision,
     inputShape: readonly number[],
     activation: EpilogueActivation,
   ): Handle;
@@ -300,6 +305,7 @@ export interface NativeOps {
     dilation: readonly number[],
     groups: number,
     algorithm: ConvAlgorithm,
+    precision: Precision,
     weightShape: readonly number[],
   ): Handle;
   im2col(

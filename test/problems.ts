@@ -103,6 +103,24 @@ export const oddConvs: ConvProblem[] = [
   conv('groups of one output', [6, 7, 6], 3, [3, 3], { groups: 3 }),
 ];
 
+/** What the tiles and blocks of Winograd convolution can be. */
+export const winogradConvs: ConvProblem[] = [
+  conv('3x3, one output pixel', [3, 3, 5], 7, [3, 3]),
+  conv('3x3, one pixel', [1, 1, 3], 17, [3, 3], { n: 2, padding: 1 }),
+  conv('3x3, one channel', [6, 9, 1], 1, [3, 3], { n: 2, padding: 'same' }),
+  conv('3x3, whole tiles and vectors', [8, 12, 32], 64, [3, 3], { n: 2, padding: 'same' }),
+  conv('3x3, asymmetric padding', [6, 7, 17], 3, [3, 3], {
+    n: 2,
+    padding: [
+      [0, 2],
+      [3, 1],
+    ],
+  }),
+  conv('3x3, padding wider than the kernel', [4, 5, 3], 17, [3, 3], { n: 2, padding: 4 }),
+  conv('3x3, many tiles', [80, 83, 3], 5, [3, 3], { padding: 'same' }),
+  conv('3x3, many channels', [5, 6, 70], 290, [3, 3], { padding: 'same' }),
+];
+
 /** Every input channel a group of its own. */
 export const depthwiseConvs: ConvProblem[] = [
   conv('depthwise, one channel', [6, 5, 1], 1, [3, 3], { groups: 1, padding: 'same' }),

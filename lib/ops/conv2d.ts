@@ -1,6 +1,7 @@
 import { differentiable, needsGradient } from '../autograd';
 import { ConvgradError } from '../errors';
 import { native, type ConvAlgorithm, type EpilogueActivation, type Handle } from '../native';
+import { getPrecision } from '../precision';
 import { Tensor, type Shape } from '../tensor';
 import { reshape } from './shape';
 import { epilogueGradient, withActivation } from './epilogue';
@@ -13,11 +14,12 @@ import {
   windowsIn,
   type Conv2dGradientOptions,
   type ConvParams,
+  type PrecisionOption,
   type Window2dOptions,
 } from './convParams';
 
 export type { ConvAlgorithm, EpilogueActivation };
-export type { Conv2dGradientOptions, Window2dOptions } from './convParams';
+export type { Conv2dGradientOptions, PrecisionOption, Window2dOptions } from './convParams';
 
 export interface Conv2dOptions extends Conv2dGradientOptions {
   /** Applied to the result in the same pass. Default 'none'. */
@@ -61,7 +63,7 @@ export function conv2d(x: Tensor, weight: Tensor, bias?: Tensor | null, options:
   });
 }
 
-export interface Conv2dMaxPoolOptions extends Window2dOptions {
+export interface Conv2dMaxPoolOptions extends Window2dOptions, PrecisionOption {
   /** Applied before the maximum. Default 'none'. */
   activation?: 'none' | 'relu' | 'relu6';
 }
@@ -82,11 +84,18 @@ export function conv2dMaxPool(
   bias?: Tensor | null,
   options: Conv2dMaxPoolOptions = {},
 ): Tensor {
-  const { activation = 'none' } = options;
+  const { activation = 'none', precision = getPrecision() } = options;
   const windows = windowParams('conv2dMaxPool', options);
-  const handles = native.conv2dMaxPool(x.handle, weight.handle, bias?.handle ?? null, ...windows, activation);
+  const handles = native.conv2dMaxPool(
+    x.handle,
+    weight.handle,
+    bias?.handle ?? null,
+    ...windows,
+    precision,
+    activation,
+  );
   const [y, indices] = [new Tensor(handles[0]), new Tensor<'int32'>(handles[1])];
-  const params: ConvParams = [...windows, 1, 'auto'];
+  const params: ConvParams = [...windows, 1, 'auto', precision];
   const [wantsBias, xShape, weightShape] = [needsGradient(bias), x.shape, weight.shape];
   const size = windowsIn(xShape.slice(1, 3), weightShape, windows);
   const saved = {

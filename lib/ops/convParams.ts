@@ -1,4 +1,5 @@
-import { native, type ConvAlgorithm, type EpilogueActivation } from '../native';
+import { native, type ConvAlgorithm, type EpilogueActivation, type Precision } from '../native';
+import { getPrecision } from '../precision';
 import { Tensor, type Shape } from '../tensor';
 import { paddingOf, pairOf, type Padding2d, type Pair } from './window';
 
@@ -11,7 +12,12 @@ export interface Window2dOptions {
   dilation?: Pair;
 }
 
-export interface Conv2dGradientOptions extends Window2dOptions {
+export interface PrecisionOption {
+  /** What algorithm 'auto' may choose from. Default: what `setPrecision` has set, or 'high'. */
+  precision?: Precision;
+}
+
+export interface Conv2dGradientOptions extends Window2dOptions, PrecisionOption {
   /** The input's channels and the output's are cut into so many groups, which do not see each other. Default 1. */
   groups?: number;
   /** Default 'auto'. Asking for one that cannot do the problem throws ERR_VALUE. */
@@ -30,11 +36,12 @@ export function windowParams(
 }
 
 /** @internal What the native ops of convolution take, in their order. */
-export type ConvParams = [...WindowParams, groups: number, algorithm: ConvAlgorithm];
+export type ConvParams = [...WindowParams, groups: number, algorithm: ConvAlgorithm, precision: Precision];
 
 /** @internal */
 export function convParams(op: string, options: Conv2dGradientOptions): ConvParams {
-  return [...windowParams(op, options), options.groups ?? 1, options.algorithm ?? 'auto'];
+  const { groups = 1, algorithm = 'auto', precision = getPrecision() } = options;
+  return [...windowParams(op, options), groups, algorithm, precision];
 }
 
 /** @internal How many windows an image of [height, width] has, [rows, columns]; less than 1 where none fits. */

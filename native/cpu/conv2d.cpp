@@ -12,12 +12,6 @@ namespace convgrad::cpu {
 
 namespace {
 
-ConvAlgorithm choose(const Args<Conv2d>& args) {
-  const ConvAlgorithm wanted = args.params.algorithm;
-  if (wanted != ConvAlgorithm::automatic) return wanted;
-  return problem_of(args).depthwise() ? ConvAlgorithm::direct : ConvAlgorithm::implicit_gemm;
-}
-
 /// Shape and output are the same however the rows of A are found.
 class ForwardProblem : public GemmOperands {
  public:
@@ -132,6 +126,8 @@ size_t workspace<Conv2d>(const Args<Conv2d>& args) {
     }
     case ConvAlgorithm::im2col:
       return gemm_workspace(Im2colForward(args, c).shape, thread_count());
+    case ConvAlgorithm::winograd:
+      return conv2d_winograd_workspace(args);
     case ConvAlgorithm::direct:
       return conv2d_direct_workspace(args);
     default:
@@ -156,6 +152,8 @@ void run<Conv2d>(const Args<Conv2d>& args) {
       const Im2colForward problem(args, c);
       return gemm(problem.shape, problem, problem.output, args.workspace, args.workspace_bytes);
     }
+    case ConvAlgorithm::winograd:
+      return conv2d_winograd(args);
     case ConvAlgorithm::direct:
       return conv2d_direct(args);
     default:

@@ -31,6 +31,28 @@ size_t conv2d_direct_workspace(const Args<Conv2d>& args);
 size_t conv2d_direct_workspace(const Args<Conv2dBackwardInput>& args);
 size_t conv2d_direct_workspace(const Args<Conv2dBackwardWeight>& args);
 
+/// F(4×4, 3×3), for kernels of 3 × 3 with stride 1, dilation 1 and one group.
+void conv2d_winograd(const Args<Conv2d>& args);
+void conv2d_winograd(const Args<Conv2dBackwardInput>& args);
+void conv2d_winograd(const Args<Conv2dBackwardWeight>& args);
+size_t conv2d_winograd_workspace(const Args<Conv2d>& args);
+size_t conv2d_winograd_workspace(const Args<Conv2dBackwardInput>& args);
+size_t conv2d_winograd_workspace(const Args<Conv2dBackwardWeight>& args);
+
+/// Whether it is faster than implicit_gemm.
+bool winograd_pays(const Args<Conv2d>& args);
+bool winograd_pays(const Args<Conv2dBackwardInput>& args);
+bool winograd_pays(const Args<Conv2dBackwardWeight>& args);
+
+template <class Op>
+ConvAlgorithm choose(const Args<Op>& args) {
+  if (args.params.algorithm != ConvAlgorithm::automatic) return args.params.algorithm;
+  const Conv2dProblem c = problem_of(args);
+  if (c.depthwise()) return ConvAlgorithm::direct;
+  const bool winograd = args.params.precision == Precision::high && args.params.winograd_can(c.r, c.s);
+  return winograd && winograd_pays(args) ? ConvAlgorithm::winograd : ConvAlgorithm::implicit_gemm;
+}
+
 /// The gradient with respect to x, along one axis: the pixels first, first + stride, …, and the taps that hit them. Tap
 /// first_tap + j · tap_step hits the i-th pixel from window i + window - j · window_step.
 struct PhaseAxis {

@@ -15,12 +15,6 @@ namespace convgrad::cpu {
 
 namespace {
 
-ConvAlgorithm choose(const Args<Conv2dBackwardInput>& args) {
-  const ConvAlgorithm wanted = args.params.algorithm;
-  if (wanted != ConvAlgorithm::automatic) return wanted;
-  return problem_of(args).depthwise() ? ConvAlgorithm::direct : ConvAlgorithm::implicit_gemm;
-}
-
 class BackwardInput final : public GemmOperands {
  public:
   BackwardInput(const Args<Conv2dBackwardInput>& args, const Conv2dProblem& conv, int64_t phase_h, int64_t phase_w)
@@ -196,6 +190,8 @@ size_t workspace<Conv2dBackwardInput>(const Args<Conv2dBackwardInput>& args) {
       const WindowGradients problem(args, c, 0, nullptr);
       return problem.columns_bytes() + gemm_workspace(problem.shape, thread_count());
     }
+    case ConvAlgorithm::winograd:
+      return conv2d_winograd_workspace(args);
     case ConvAlgorithm::direct:
       return conv2d_direct_workspace(args);
     default:
@@ -218,6 +214,8 @@ void run<Conv2dBackwardInput>(const Args<Conv2dBackwardInput>& args) {
       });
     case ConvAlgorithm::im2col:
       return run_im2col(args, c);
+    case ConvAlgorithm::winograd:
+      return conv2d_winograd(args);
     case ConvAlgorithm::direct:
       return conv2d_direct(args);
     default:

@@ -26,12 +26,6 @@ constexpr int64_t kMaxPartialFloats = 1 << 22;  // of all partial dW
 
 int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
-ConvAlgorithm choose(const Args<Conv2dBackwardWeight>& args) {
-  const ConvAlgorithm wanted = args.params.algorithm;
-  if (wanted != ConvAlgorithm::automatic) return wanted;
-  return problem_of(args).depthwise() ? ConvAlgorithm::direct : ConvAlgorithm::implicit_gemm;
-}
-
 class BackwardWeight : public GemmOperands {
  public:
   BackwardWeight(const Args<Conv2dBackwardWeight>& args, const Conv2dProblem& conv)
@@ -207,6 +201,8 @@ size_t workspace<Conv2dBackwardWeight>(const Args<Conv2dBackwardWeight>& args) {
       return ImplicitBackwardWeight(args, c).workspace();
     case ConvAlgorithm::im2col:
       return Im2colBackwardWeight(args, c).workspace();
+    case ConvAlgorithm::winograd:
+      return conv2d_winograd_workspace(args);
     case ConvAlgorithm::direct:
       return conv2d_direct_workspace(args);
     default:
@@ -222,6 +218,8 @@ void run<Conv2dBackwardWeight>(const Args<Conv2dBackwardWeight>& args) {
       return ImplicitBackwardWeight(args, c).run(args.workspace, args.workspace_bytes);
     case ConvAlgorithm::im2col:
       return Im2colBackwardWeight(args, c).run(args.workspace, args.workspace_bytes);
+    case ConvAlgorithm::winograd:
+      return conv2d_winograd(args);
     case ConvAlgorithm::direct:
       return conv2d_direct(args);
     default:

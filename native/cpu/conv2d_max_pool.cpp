@@ -1,5 +1,6 @@
 // Convolution and max pooling in windows of 2x2 in one product: its rows are ordered by windows, so that the four
-// pixels of one are four rows of a register tile, of which only the maximum is written.
+// pixels of one are four rows of a register tile, of which only the maximum is written. Winograd convolution is faster
+// where it can be had, although it has to write what is then pooled.
 #include <algorithm>
 
 #include "cpu/conv2d.h"
@@ -100,10 +101,6 @@ Conv2dProblem problem_of(const Args<Conv2dMaxPool>& args) {
   return {params, x, weight, Shape{x[0], p, q, weight[3]}};
 }
 
-/// The maxima are taken in the product's registers: for that its sums must be whole, and not longer than rounding
-/// allows.
-bool pools_in_registers(const Conv2dProblem& c) { return c.r * c.s * c.c <= kMostPooledDepth; }
-
 /// The convolution and the pooling as ops of their own, with the convolution in the workspace.
 struct ConvThenPool {
   Args<Conv2d> conv;
@@ -131,6 +128,11 @@ struct ConvThenPool {
     for (int i = 0; i < 2; ++i) pool.out.add(args.out[i]);
   }
 
+  /// The product takes the maxima in its registers: for that its sums must be whole, and not longer than rounding
+  /// allows.
+  bool is_better(const Conv2dProblem& c) const {
+    return c.r * c.s * c.c > kMostPooledDepth || choose(conv) == ConvAlgorithm::winograd;
+  }
   size_t workspace() const {
     return conv_bytes + std::max(cpu::workspace<Conv2d>(conv), cpu::workspace<MaxPool2dWithIndices>(pool));
   }
@@ -147,7 +149,7 @@ struct ConvThenPool {
 template <>
 size_t workspace<Conv2dMaxPool>(const Args<Conv2dMaxPool>& args) {
   const Conv2dProblem c = problem_of(args);
-  if (!pools_in_registers(c)) return ConvThenPool(args, c).workspace();
+  if (const ConvThenPool ops(args, c); ops.is_better(c)) return ops.workspace();
   const FewChannels few(c);
   return image_bytes(c, few) +
          gemm_workspace(PooledForward(args, c, nullptr, nullptr, few.rows_of_taps).shape, thread_count());
@@ -156,7 +158,7 @@ size_t workspace<Conv2dMaxPool>(const Args<Conv2dMaxPool>& args) {
 template <>
 void run<Conv2dMaxPool>(const Args<Conv2dMaxPool>& args) {
   const Conv2dProblem c = problem_of(args);
-  if (!pools_in_registers(c)) return ConvThenPool(args, c).run(args);
+  if (ConvThenPool ops(args, c); ops.is_better(c)) return ops.run(args);
   const float* x = args.in[0].as<float>();
   const FewChannels few(c);
   const size_t bytes = image_bytes(c, few);

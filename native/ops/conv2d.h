@@ -8,9 +8,13 @@
 
 namespace convgrad {
 
-constexpr std::array kConvAlgorithmNames = {"auto", "implicit_gemm", "im2col", "direct", "reference"};
+constexpr std::array kConvAlgorithmNames = {"auto", "winograd", "implicit_gemm", "im2col", "direct", "reference"};
 static_assert(kConvAlgorithmNames.size() == static_cast<size_t>(ConvAlgorithm::count));
 inline EnumNames names_of(ConvAlgorithm) { return kConvAlgorithmNames; }
+
+constexpr std::array kPrecisionNames = {"high", "highest"};
+static_assert(kPrecisionNames.size() == static_cast<size_t>(Precision::count));
+inline EnumNames names_of(Precision) { return kPrecisionNames; }
 
 /// Where the windows lie.
 struct Window2d {
@@ -75,12 +79,19 @@ struct Window2d {
 struct Conv2dParams : Window2d {
   int64_t groups = 1;
   ConvAlgorithm algorithm{};
+  Precision precision{};
 
   template <class Visitor>
   void fields(Visitor&& visit) {
     Window2d::fields(visit);
     visit("groups", groups);
     visit("algorithm", algorithm);
+    visit("precision", precision);
+  }
+
+  /// Whether winograd can do it, with kernels of r × s.
+  bool winograd_can(int64_t r, int64_t s) const {
+    return r == 3 && s == 3 && stride[0] == 1 && stride[1] == 1 && dilation[0] == 1 && dilation[1] == 1 && groups == 1;
   }
 
   /// Checks the shapes of x and weight against each other, resolves the padding, and returns the output's shape.
@@ -98,6 +109,10 @@ struct Conv2dParams : Window2d {
           "group has ",
           weight[2]);
     const auto [p, q] = resolve(op, x[1], x[2], weight[0], weight[1]);
+    check(algorithm != ConvAlgorithm::winograd || winograd_can(weight[0], weight[1]), "ERR_VALUE", op,
+          ": algorithm 'winograd' is for kernels of 3 x 3 with stride 1, dilation 1 and one group; here weight is ",
+          weight, ", stride [", stride[0], ", ", stride[1], "], dilation [", dilation[0], ", ", dilation[1],
+          "], groups ", groups);
     const Shape y{x[0], p, q, filters};
     y.validate(op);
     return y;
@@ -163,15 +178,18 @@ struct Conv2dMaxPool {
   static constexpr bool has_workspace = true;
 
   struct Params : Window2d {
+    Precision precision{};
     Activation activation{};
     template <class Visitor>
     void fields(Visitor&& visit) {
       Window2d::fields(visit);
+      visit("precision", precision);
       visit("activation", activation);
     }
     Conv2dParams conv() const {
       Conv2dParams params;
       static_cast<Window2d&>(params) = *this;
+      params.precision = precision;
       return params;
     }
   };

@@ -53,9 +53,14 @@ enum class Activation { none, relu, relu6, sigmoid, tanh, silu, count };
 /// Losses of one prediction and one target each.
 enum class PointwiseLossFunction { mse, mae, huber, binary_cross_entropy, binary_cross_entropy_with_logits, count };
 
-/// How a convolution, or one of its gradients, is computed. im2col: a product with an explicit matrix of the windows.
+/// How a convolution, or one of its gradients, is computed. winograd: F(4×4, 3×3), with a quarter of the
+/// multiplications and a somewhat larger rounding error. im2col: a product with an explicit matrix of the windows.
 /// implicit_gemm: the same product, read from the image in place. direct: depthwise, without a product. reference: the
 /// definition, summed in float64. automatic: whichever of the others suits the problem.
-enum class ConvAlgorithm { automatic, implicit_gemm, im2col, direct, reference, count };
+enum class ConvAlgorithm { automatic, winograd, implicit_gemm, im2col, direct, reference, count };
+
+/// What `automatic` may choose from. high: everything; highest: only algorithms that sum the products of the
+/// definition, not winograd.
+enum class Precision { high, highest, count };
 
 }  // namespace convgrad

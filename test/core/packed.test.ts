@@ -26,6 +26,14 @@ const weightOps: Record<string, { shape: readonly number[]; op: (weight: Tensor)
     shape: [3, 3, 20, 33],
     op: (w) => conv2d(randomUniformOf([2, 9, 11, 20]), w, null, { padding: 1, algorithm: 'implicit_gemm' }),
   },
+  'a Winograd convolution': {
+    shape: [3, 3, 20, 33],
+    op: (w) => conv2d(randomUniformOf([2, 9, 11, 20]), w, null, { padding: 1, algorithm: 'winograd' }),
+  },
+  'the gradient of a Winograd convolution': {
+    shape: [3, 3, 20, 33],
+    op: (w) => conv2dBackwardInput(randomUniformOf([2, 9, 11, 33]), w, [2, 11, 13, 20], { algorithm: 'winograd' }),
+  },
   'a convolution in groups': {
     shape: [3, 3, 5, 12],
     op: (w) => conv2d(randomUniformOf([2, 9, 11, 20]), w, null, { groups: 4, algorithm: 'implicit_gemm' }),

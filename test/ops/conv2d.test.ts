@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import * as cg from '../../lib';
 import { conv2d, conv2dBackwardInput, conv2dBackwardWeight, gradCheck, tensor, type Tensor } from '../../lib';
 import type { ConvAlgorithm } from '../../lib/ops/conv2d';
-import { depthwiseConvs, oddConvs, smallNetworkConvs, type ConvProblem } from '../problems';
+import { depthwiseConvs, oddConvs, smallNetworkConvs, winogradConvs, type ConvProblem } from '../problems';
 import {
   backwardInput,
   backwardWeight,
@@ -21,21 +21,35 @@ const sizeOf = (shape: readonly number[]): number => shape.reduce((size, dim) =>
 /** Those that can do the problem. */
 function algorithms(problem: ConvProblem): ConvAlgorithm[] {
   const all: ConvAlgorithm[] = ['auto', 'implicit_gemm', 'im2col', 'reference'];
-  return problem.groups === problem.c ? [...all, 'direct'] : all;
+  if (problem.groups === problem.c) all.push('direct');
+  const { r, s, stride, dilation, groups } = problem;
+  if ([r, s].every((taps) => taps === 3) && [...stride, ...dilation, groups].every((one) => one === 1)) {
+    all.push('winograd');
+  }
+  return all;
 }
+
+/** Of a result, as a fraction of what random sums reach: Winograd convolution rounds more, see winograd.test.ts. */
+const relative = (algorithm: ConvAlgorithm): number => (algorithm === 'winograd' || algorithm === 'auto' ? 5e-6 : 1e-6);
 
 const options = ({ stride, padding, dilation, groups }: ConvProblem) => ({ stride, padding, dilation, groups });
 
-describe.each([...oddConvs, ...depthwiseConvs, ...smallNetworkConvs])('$name', (problem) => {
+describe.each([...oddConvs, ...winogradConvs, ...depthwiseConvs, ...smallNetworkConvs])('$name', (problem) => {
   const conv = resolve(problem);
   const [xShape, wShape, yShape] = [inputShape(conv), weightShape(conv), outputShape(conv)];
   const data = new TestData();
   const context = `seed ${data.seed}`;
 
   /** Forward and both gradients of one algorithm. */
-  const passes = (x: Tensor, weight: Tensor, dy: Tensor, algorithm: ConvAlgorithm): Float32Array[] =>
+  const passes = (
+    x: Tensor,
+    weight: Tensor,
+    dy: Tensor,
+    algorithm: ConvAlgorithm,
+    precision?: cg.Precision,
+  ): Float32Array[] =>
     cg.tidy(() => {
-      const all = { ...options(problem), algorithm };
+      const all = { ...options(problem), algorithm, precision };
       const results = [
         conv2d(x, weight, null, all),
         conv2dBackwardInput(dy, weight, xShape, all),
@@ -70,11 +84,13 @@ describe.each([...oddConvs, ...depthwiseConvs, ...smallNetworkConvs])('$name', (
       const results = passes(tensor(x, xShape), tensor(weight, wShape), tensor(dy, yShape), algorithm);
       results.forEach((result, i) => {
         const scale = Math.sqrt(terms[i]!) + 1;
-        expectClose(result, wanted[i]!, { relative: 1e-6, scale }, `${algorithm} ${names[i]}, ${context}`);
+        const tolerance = { relative: relative(algorithm), scale };
+        expectClose(result, wanted[i]!, tolerance, `${algorithm} ${names[i]}, ${context}`);
       });
     }
   });
 
+  // Winograd convolution is not: its transforms have fractions.
   it('is exact on integers', () => {
     const [x, weight, dy] = [xShape, wShape, yShape].map((shape) => data.integers(sizeOf(shape))) as [
       Float32Array,
@@ -83,7 +99,8 @@ describe.each([...oddConvs, ...depthwiseConvs, ...smallNetworkConvs])('$name', (
     ];
     const wanted = expected(x, weight, dy);
     for (const algorithm of algorithms(problem)) {
-      const results = passes(tensor(x, xShape), tensor(weight, wShape), tensor(dy, yShape), algorithm);
+      if (algorithm === 'winograd') continue;
+      const results = passes(tensor(x, xShape), tensor(weight, wShape), tensor(dy, yShape), algorithm, 'highest');
       results.forEach((result, i) => expectExact(result, wanted[i]!, `${algorithm} ${names[i]}, ${context}`));
     }
   });
@@ -104,7 +121,7 @@ describe.each([...oddConvs, ...depthwiseConvs, ...smallNetworkConvs])('$name', (
     const sums = forward(conv, x, weight, bias).map((sum, i) => sum + residual[i]!);
     const scale = Math.sqrt(terms[0]!) + 3;
     for (const algorithm of algorithms(problem)) {
-      const compute = (activation: 'relu' | 'tanh'): Tensor =>
+      const compute = (activation: 'relu' | 'relu6' | 'tanh'): Tensor =>
         conv2d(tensor(x, xShape), tensor(weight, wShape), tensor(bias), {
           ...options(problem),
           algorithm,
@@ -112,22 +129,28 @@ describe.each([...oddConvs, ...depthwiseConvs, ...smallNetworkConvs])('$name', (
           residual: tensor(residual, yShape),
         });
       const relu = sums.map((sum) => Math.max(0, sum));
-      expectClose(compute('relu'), relu, { relative: 1e-6, scale }, `${algorithm}, ${context}`);
-      expectClose(compute('tanh'), sums.map(Math.tanh), { relative: 1e-6, scale }, `${algorithm}, ${context}`);
+      const relu6 = relu.map((sum) => Math.min(6, sum));
+      const tolerance = { relative: relative(algorithm), scale };
+      expectClose(compute('relu'), relu, tolerance, `${algorithm}, ${context}`);
+      expectClose(compute('relu6'), relu6, tolerance, `${algorithm}, ${context}`);
+      expectClose(compute('tanh'), sums.map(Math.tanh), tolerance, `${algorithm}, ${context}`);
     }
   });
 });
 
 describe('gradients of conv2d', () => {
   const data = new TestData();
-  const small = [...oddConvs, ...depthwiseConvs].filter(
+  const small = [...oddConvs, ...winogradConvs, ...depthwiseConvs].filter(
     (problem) => sizeOf(inputShape(problem)) <= 300 && sizeOf(weightShape(problem)) <= 300,
   );
 
   it.each(small)('are what finite differences show: $name', (problem) => {
     const [x, weight] = [data.tensor(inputShape(problem)), data.tensor(weightShape(problem))];
     const bias = data.tensor([problem.k]);
-    gradCheck((x, weight, bias) => conv2d(x, weight, bias, options(problem)), [x, weight, bias]);
+    for (const algorithm of algorithms(problem)) {
+      if (algorithm === 'reference') continue;
+      gradCheck((x, weight, bias) => conv2d(x, weight, bias, { ...options(problem), algorithm }), [x, weight, bias]);
+    }
   });
 
   it.each(['relu', 'relu6', 'sigmoid', 'tanh', 'silu'] as const)('go through %s and a residual', (activation) => {
@@ -254,6 +277,17 @@ describe('conv2d refuses bad input', () => {
       code: 'ERR_VALUE',
       message:
         "conv2d: algorithm 'direct' is for depthwise convolutions, where every input channel is a group of its own; here a group has 3",
+    },
+    {
+      body: () => conv2d(x, weight, null, { algorithm: 'winograd', stride: 2 }),
+      code: 'ERR_VALUE',
+      message:
+        "conv2d: algorithm 'winograd' is for kernels of 3 x 3 with stride 1, dilation 1 and one group; here weight is [3, 3, 3, 8], stride [2, 2], dilation [1, 1], groups 1",
+    },
+    {
+      body: () => conv2d(x, weight, null, { precision: 'low' as 'high' }),
+      code: 'ERR_VALUE',
+      message: "conv2d: precision must be one of 'high', 'highest', got low",
     },
     {
       body: () => conv2d(cg.zeros([1, 5, 5, 3], 'uint8') as unknown as Tensor, weight),

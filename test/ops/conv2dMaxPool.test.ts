@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import * as cg from '../../lib';
 import { conv2d, conv2dMaxPool, gradCheck, maxPool2d, relu, relu6, tensor, type Tensor } from '../../lib';
-import { oddConvs, smallNetworkConvs } from '../problems';
+import { oddConvs, smallNetworkConvs, winogradConvs } from '../problems';
 import { forward, inputShape, outputShape, resolve, weightShape } from '../reference/conv2d';
 import { errorOf, expectClose, expectExact } from '../support/compare';
 import { withThreadCounts } from '../support/isas';
@@ -9,7 +9,7 @@ import { TestData } from '../support/random';
 
 const sizeOf = (shape: readonly number[]): number => shape.reduce((size, dim) => size * dim, 1);
 
-const problems = [...oddConvs, ...smallNetworkConvs].filter((problem) => {
+const problems = [...oddConvs, ...winogradConvs, ...smallNetworkConvs].filter((problem) => {
   const [, p, q] = outputShape(resolve(problem));
   return problem.groups === 1 && p! >= 2 && q! >= 2;
 });
@@ -32,13 +32,21 @@ describe.each(problems)('$name', (problem) => {
 
   it('matches the float64 reference', () => {
     const [x, weight, bias] = [data.floats(sizeOf(xShape)), data.floats(sizeOf(wShape)), data.floats(conv.k)];
-    for (const activation of ['none', 'relu', 'relu6'] as const) {
-      const options = { ...windows, activation };
+    for (const [activation, precision] of [
+      ['none', 'high'],
+      ['none', 'highest'],
+      ['relu', 'high'],
+      ['relu', 'highest'],
+      ['relu6', 'high'],
+      ['relu6', 'highest'],
+    ] as const) {
+      const options = { ...windows, activation, precision };
       const y = conv2dMaxPool(tensor(x, xShape), tensor(weight, wShape), tensor(bias), options);
       expect(y.shape).toEqual([yShape[0], yShape[1]! >> 1, yShape[2]! >> 1, yShape[3]]);
       const scale = 2 * Math.sqrt(conv.r * conv.s * conv.c) + 2; // maxima are the larger ones of the sums
       const wanted = oneByOne(x, weight, bias, activation);
-      expectClose(y.dataSync(), wanted, { relative: 1e-6, scale }, `${activation}, ${context}`);
+      const relative = precision === 'high' ? 5e-6 : 1e-6;
+      expectClose(y.dataSync(), wanted, { relative, scale }, `${activation}, ${precision}, ${context}`);
     }
   });
 
@@ -52,7 +60,7 @@ describe.each(problems)('$name', (problem) => {
           for (const leaf of leaves) leaf.requiresGrad = true;
           const options = { ...windows, activation };
           const y = fused
-            ? conv2dMaxPool(...leaves, options)
+            ? conv2dMaxPool(...leaves, { ...options, precision: 'highest' })
             : maxPool2d(conv2d(...leaves, { ...options, algorithm: 'implicit_gemm' }), { poolSize: 2 });
           y.sum().backward();
           const gradients = leaves.map((leaf) => leaf.grad!.dataSync());
@@ -92,7 +100,7 @@ describe('conv2dMaxPool', () => {
     const [x, weight] = [data.integers(4 * 4 * 700), data.integers(9 * 700 * 3)];
     const [image, kernel] = [tensor(x, [1, 4, 4, 700]), tensor(weight, [3, 3, 700, 3])];
     const wanted = maxPool2d(conv2d(image, kernel, null, { padding: 1, algorithm: 'reference' }), { poolSize: 2 });
-    expectExact(conv2dMaxPool(image, kernel, null, { padding: 1 }).dataSync(), wanted.dataSync());
+    expectExact(conv2dMaxPool(image, kernel, null, { padding: 1, precision: 'highest' }).dataSync(), wanted.dataSync());
   });
 
   it('passes NaN on', () => {

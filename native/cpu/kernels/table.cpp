@@ -21,6 +21,7 @@ extern const MoveKernels move_kernels;
 extern const GemmKernels gemm_kernels;
 extern const RandomKernels random_kernels;
 extern const OptimizerKernels optimizer_kernels;
+extern const WinogradKernels winograd_kernels;
 
 extern const KernelTable table;
 const KernelTable table = {
@@ -38,6 +39,7 @@ const KernelTable table = {
     .move = &move_kernels,
     .gemm = &gemm_kernels,
     .depthwise = &depthwise_kernels,
+    .winograd = &winograd_kernels,
     .random = &random_kernels,
     .optimizer = &optimizer_kernels,
 };

@@ -17,6 +17,7 @@
 #include "cpu/kernels/reduce.h"
 #include "cpu/kernels/resize.h"
 #include "cpu/kernels/softmax.h"
+#include "cpu/kernels/winograd.h"
 
 namespace convgrad::cpu {
 
@@ -35,6 +36,7 @@ struct KernelTable {
   const MoveKernels* move;
   const GemmKernels* gemm;
   const DepthwiseKernels* depthwise;
+  const WinogradKernels* winograd;
   const RandomKernels* random;
   const OptimizerKernels* optimizer;
 };
