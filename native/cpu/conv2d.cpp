@@ -36,7 +36,8 @@ class ForwardProblem : public GemmOperands {
     return weight_ + segment * shape.depth.length * c.k + group * c.group_k();
   }
   void find_outputs(int64_t group, int64_t row, int64_t rows, int64_t* offsets, int32_t*) const override {
-    for (int64_t i = 0; i < rows; ++i) offsets[i] = (row + i) * c.k + group * c.group_k();
+    int64_t offset = row * c.k + group * c.group_k();
+    for (int64_t i = 0; i < rows; ++i, offset += c.k) offsets[i] = offset;
   }
 
  protected:
@@ -63,13 +64,15 @@ class ImplicitForward final : public ForwardProblem {
         const int64_t tap = request.depth.segment + segment;
         const int64_t h = p * c.stride_h + tap / taps_ * c.dilation_h - c.top;
         const int64_t w = q * c.stride_w + tap % taps_ * c.dilation_w - c.left;
+        // Pixels [first, last) of the run see a column of the image.
         const bool row_inside = h >= 0 && h < c.h;
+        const int64_t last = row_inside ? std::clamp<int64_t>((c.w - w + c.stride_w - 1) / c.stride_w, 0, run) : 0;
+        const int64_t first = std::clamp<int64_t>((-w + c.stride_w - 1) / c.stride_w, 0, last);
+        const float** starts = &request.start(i, segment);
         const float* start = x + ((n * c.h + h) * c.w + w) * c.c;
-        for (int64_t j = 0; j < run; ++j) {
-          const int64_t column = w + j * c.stride_w;
-          request.start(i + j, segment) =
-              row_inside && column >= 0 && column < c.w ? start + j * c.stride_w * c.c : kZeros;
-        }
+        std::fill_n(starts, first, kZeros);
+        for (int64_t j = first; j < last; ++j) starts[j] = start + j * c.stride_w * c.c;
+        std::fill_n(starts + last, run - last, kZeros);
       }
       i += run;
     }

@@ -19,6 +19,7 @@ constexpr int64_t kMostKept =
 constexpr int64_t kAliasFloats =
     512;                            // rows of A that lie a multiple of this apart share a few sets of the first cache
 constexpr int64_t kCopyPanels = 4;  // panels of B that make up for copying such rows
+constexpr int64_t kReadTiles = 3;   // tiles of rows for which B is not worth packing
 constexpr size_t kLine = 64;
 
 constexpr int64_t kMaxFavourite = 512;  // limit of the micro-kernels' favourite depths
@@ -245,9 +246,15 @@ class Task {
       g.first = i == 0;
       g.last = i + 1 == blocks.count();
       for (int64_t panel = first_panel; panel < last_panel; ++panel) {
-        g.b = packed_ ? packed_panel(batch, block, panels, panel, depth.total())
-                      : pack_panel(batch, block, panels, panel);
         g.b_step = panels.width(panel);
+        if (packed_) {
+          g.b = packed_panel(batch, block, panels, panel, depth.total());
+        } else if (lies_packed(batch, block, rows, panels, panel)) {
+          g.b = b_in_place(batch, block.segment, block.offset, panels.column(panel));
+          g.b_step = shape_.b_k_stride;
+        } else {
+          g.b = pack_panel(batch, block, panels, panel);
+        }
         g.column = panels.column(panel);
         g.columns = panels.columns(panel);
         kernels().gemm->block(g);
@@ -271,6 +278,16 @@ class Task {
     const int64_t step = block.segment * shape_.depth.length + block.offset;
     return packed_ + operands_.matrix_of(batch) * panels.packed_size(depth) + panels.packed_offset(panel, depth) +
            step * panels.width(panel);
+  }
+  const float* b_in_place(int64_t batch, int64_t segment, int64_t offset, int64_t column) const {
+    return operands_.b(operands_.matrix_of(batch), segment) + offset * shape_.b_k_stride + column;
+  }
+  /// Whether a panel of B can be read where it is, and too few rows use it to make up for packing.
+  bool lies_packed(int64_t batch, const DepthBlock& block, int64_t rows, const Panels& panels, int64_t panel) const {
+    if (shape_.b_n_stride != 1 || panels.columns(panel) != panels.width(panel)) return false;
+    if (rows > kReadTiles * tile_rows(shape_)) return false;
+    const int64_t last = block.segment + block.segments - 1, steps = (block.segments - 1) * shape_.depth.length;
+    return b_in_place(batch, last, 0, 0) == b_in_place(batch, block.segment, 0, 0) + steps * shape_.b_k_stride;
   }
   const float* pack_panel(int64_t batch, const DepthBlock& block, const Panels& panels, int64_t panel) const {
     pack(shape_, operands_, operands_.matrix_of(batch), block, panels, panel, scratch_.panel());

@@ -10,8 +10,6 @@ namespace convgrad::cpu {
 
 namespace {
 
-constexpr int64_t kGemvColumns = 128;  // columns of a task: whole cache lines of each row of B
-
 /// The products as the driver sees them.
 class MatmulProblem final : public GemmOperands {
  public:
@@ -94,51 +92,91 @@ class MatmulProblem final : public GemmOperands {
 /// One row of A, or one column of B: no operand is used twice, so that nothing is worth packing.
 bool is_gemv(const GemmShape& shape) { return shape.rows == 1 || shape.columns == 1; }
 
-void run_gemv(const MatmulProblem& problem) {
-  const GemmShape& shape = problem.shape;
-  const GemmOutput& output = problem.output;
-  const GemmKernels& gemm = *kernels().gemm;
-  const bool row = shape.rows == 1;  // else yᵀ = bᵀ·aᵀ
-  const int64_t depth = shape.depth.length, count = row ? shape.columns : shape.rows;
-  const int64_t k_stride = row ? shape.b_k_stride : shape.a_step;
-  const int64_t n_stride = row ? shape.b_n_stride : problem.a_row_stride();
-  const int64_t blocks = (count + kGemvColumns - 1) / kGemvColumns;
-  parallel_for(shape.batches * blocks, [&](int64_t task, int) {
-    const int64_t batch = task / blocks, first = task % blocks * kGemvColumns;
-    const int64_t columns = std::min(kGemvColumns, count - first);
-    const float* x = row ? problem.a_of(batch) : problem.b_of(batch);
-    const float* matrix = (row ? problem.b_of(batch) : problem.a_of(batch)) + first * n_stride;
-    const int64_t at = batch * count + first;
-    if (n_stride == 1) {
-      gemm.gemv_rows(x, matrix, k_stride, depth, columns, output.c + at);
+/// Vector times matrix: y = x·M, or with one column of B yᵀ = bᵀ·aᵀ.
+class Gemv {
+ public:
+  explicit Gemv(const MatmulProblem& problem) : problem_(problem), row_(problem.shape.rows == 1) {
+    const GemmShape& shape = problem.shape;
+    depth_ = shape.depth.length;
+    count_ = row_ ? shape.columns : shape.rows;
+    k_stride_ = row_ ? shape.b_k_stride : shape.a_step;
+    n_stride_ = row_ ? shape.b_n_stride : problem.a_row_stride();
+    columns_ = n_stride_ == 1 ? kGemvColumns : kGemvDots;
+    blocks_ = (count_ + columns_ - 1) / columns_;
+    // A row-major matrix is read in the order of memory, so that its rows are cut into splits and not its columns.
+    const int64_t wanted = n_stride_ == 1 ? depth_ * std::min(count_, columns_) / kGemvSplit : 1;
+    splits_ = std::clamp<int64_t>(wanted, 1, std::min(depth_, kMostSplits));
+  }
+
+  size_t workspace() const {
+    return splits_ == 1 ? 0 : static_cast<size_t>(splits_ * problem_.shape.batches * count_) * sizeof(float);
+  }
+
+  void run(std::byte* workspace) const {
+    const int64_t batches = problem_.shape.batches, size = batches * count_;
+    float* y = problem_.output.c;
+    float* partial = splits_ == 1 ? y : reinterpret_cast<float*>(workspace);
+    parallel_for(batches * blocks_ * splits_, [&](int64_t task, int) {
+      const int64_t batch = task / splits_ / blocks_, first = task / splits_ % blocks_ * columns_;
+      const int64_t split = task % splits_, begin = depth_ * split / splits_, end = depth_ * (split + 1) / splits_;
+      const int64_t at = batch * count_ + first, columns = std::min(columns_, count_ - first);
+      multiply(batch, first, columns, begin, end, partial + split * size + at);
+      if (splits_ == 1) finish(at, first, columns);
+    });
+    if (splits_ == 1) return;
+    parallel_for(batches * blocks_, [&](int64_t task, int) {
+      const int64_t first = task % blocks_ * columns_, at = task / blocks_ * count_ + first;
+      const int64_t columns = std::min(columns_, count_ - first);
+      kernels().gemm->sum_rows(partial + at, size, splits_, columns, y + at);
+      finish(at, first, columns);
+    });
+  }
+
+ private:
+  static constexpr int64_t kGemvColumns = 4096;   // of a row-major matrix: its part of y stays in the first cache
+  static constexpr int64_t kGemvDots = 128;       // of a column-major one
+  static constexpr int64_t kGemvSplit = 1 << 17;  // elements that are worth a split
+  static constexpr int64_t kMostSplits = 32;
+
+  void multiply(int64_t batch, int64_t first, int64_t columns, int64_t begin, int64_t end, float* y) const {
+    const float* x = (row_ ? problem_.a_of(batch) : problem_.b_of(batch)) + begin;
+    const float* matrix = (row_ ? problem_.b_of(batch) : problem_.a_of(batch)) + first * n_stride_ + begin * k_stride_;
+    if (n_stride_ == 1) {
+      kernels().gemm->gemv_rows(x, matrix, k_stride_, end - begin, columns, y);
     } else {
-      gemm.gemv_columns(x, matrix, n_stride, depth, columns, output.c + at);
+      kernels().gemm->gemv_columns(x, matrix, n_stride_, end - begin, columns, y);
     }
+  }
+
+  void finish(int64_t at, int64_t first, int64_t columns) const {
+    const GemmOutput& output = problem_.output;
     if (!output.bias && !output.residual && output.activation == Activation::none) return;
     const float* residual = output.residual ? output.residual + at : nullptr;
-    if (row || !output.bias) {
-      gemm.epilogue(output.c + at, output.bias ? output.bias + first : nullptr, residual, output.activation, columns);
-    } else {
-      // One bias for the only column.
-      for (int64_t i = 0; i < columns; ++i) output.c[at + i] += output.bias[0];
-      gemm.epilogue(output.c + at, nullptr, residual, output.activation, columns);
+    const float* bias = row_ && output.bias ? output.bias + first : nullptr;
+    if (!row_ && output.bias) {
+      for (int64_t i = 0; i < columns; ++i) output.c[at + i] += output.bias[0];  // one for the only column
     }
-  });
-}
+    kernels().gemm->epilogue(output.c + at, bias, residual, output.activation, columns);
+  }
+
+  const MatmulProblem& problem_;
+  bool row_;
+  int64_t depth_, count_, k_stride_, n_stride_, columns_, blocks_, splits_;
+};
 
 }  // namespace
 
 template <>
 size_t workspace<Matmul>(const Args<Matmul>& args) {
   const MatmulProblem problem(args);
-  return is_gemv(problem.shape) ? 0 : gemm_workspace(problem.shape, thread_count());
+  return is_gemv(problem.shape) ? Gemv(problem).workspace() : gemm_workspace(problem.shape, thread_count());
 }
 
 template <>
 void run<Matmul>(const Args<Matmul>& args) {
   const MatmulProblem problem(args);
   if (is_gemv(problem.shape)) {
-    run_gemv(problem);
+    Gemv(problem).run(args.workspace);
   } else {
     gemm(problem.shape, problem, problem.output, args.workspace, args.workspace_bytes);
   }

@@ -322,9 +322,18 @@ CONVGRAD_INLINE Tile tile_of(int64_t rows) {
 
 template <int kVectors>
 CONVGRAD_INLINE void tiles(const GemmBlock& g) {
-  int64_t row = 0;
-  for (; row + kTileRows <= g.rows; row += kTileRows) tile<kTileRows, kVectors>(g, row);
-  if (row < g.rows) tile_of<kVectors>(g.rows - row)(g, row);
+  // As even as possible: 27 rows are 9 + 9 + 9 and not 12 + 12 + 3, where the last ones would wait for B.
+  const int64_t count = (g.rows + kTileRows - 1) / kTileRows;
+  const int64_t rows = g.rows / count, larger = g.rows % count;
+  for (int64_t row = 0, i = 0; i < count; ++i) {
+    const int64_t size = rows + (i < larger);
+    if (size == kTileRows) {
+      tile<kTileRows, kVectors>(g, row);
+    } else {
+      tile_of<kVectors>(size)(g, row);
+    }
+    row += size;
+  }
 }
 
 template <int kVectors>
