@@ -8,6 +8,7 @@ const layers = [
   ['errors', 'native'],
   ['tensor', 'memory', 'device', 'precision', 'random', 'provenance'],
   ['autograd'],
+  ['capture'],
   ['ops'],
   ['data', 'optim', 'nn', 'layers', 'formats'],
   ['train', 'applications'],

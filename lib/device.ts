@@ -21,9 +21,17 @@ export function deviceInfo(): DeviceInfo {
   return native.deviceInfo();
 }
 
+let threadChanges = 0;
+
 /** The number of threads that kernels use, the dispatcher included. Results do not depend on it. */
 export function setThreads(count: number): void {
   native.setThreads(count);
+  threadChanges += 1;
+}
+
+/** @internal How often `setThreads` was called: the scratch memory of a plan is for the threads of its recording. */
+export function threadsRevision(): number {
+  return threadChanges;
 }
 
 /** A promise for everything that was enqueued before this call. Rejects with an error that an op left behind. */

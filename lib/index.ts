@@ -17,6 +17,7 @@ export {
 } from './tensor';
 export { tidy, keep, memory } from './memory';
 export { noGrad, isGradEnabled, grad, valueAndGrad, type BackwardOptions } from './autograd';
+export { capture, Plan } from './capture';
 export { gradCheck, type GradCheckOptions } from './gradcheck';
 export {
   setSeed,

@@ -71,6 +71,15 @@ export function tidy<R>(body: () => R): R {
   }
 }
 
+/** @internal A copy of arrays and plain objects in which `replace` is applied to every other object. */
+export function mapTensors(value: unknown, replace: (value: object) => unknown): unknown {
+  if (typeof value !== 'object' || value === null) return value;
+  if (Array.isArray(value)) return value.map((item) => mapTensors(item, replace));
+  if (value instanceof Map) return new Map(Array.from(value, ([key, item]) => [key, mapTensors(item, replace)]));
+  if (Object.getPrototypeOf(value) !== Object.prototype) return replace(value);
+  return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, mapTensors(item, replace)]));
+}
+
 /** The objects reachable through arrays and plain objects, tensors among them. */
 function tensorsIn(value: unknown, found: Set<unknown> = new Set()): Set<unknown> {
   if (typeof value !== 'object' || value === null || found.has(value)) return found;

@@ -16,6 +16,11 @@ export interface Handle {
   readonly handle: unique symbol;
 }
 
+/** A plan of the addon, see capture.ts. */
+export interface PlanHandle {
+  readonly plan: unique symbol;
+}
+
 export type UnaryFunction =
   | 'relu'
   | 'relu6'
@@ -415,6 +420,25 @@ interface NativeAddon extends NativeOps {
   version(tensor: Handle): number;
   data(tensor: Handle): Promise<TypedArray>;
   dataSync(tensor: Handle): TypedArray;
+
+  /** Notes what is enqueued from now on, see capture.ts. 'dry': nothing is executed. */
+  beginRecording(inputs: readonly Handle[], mode: 'strict' | 'lenient' | 'dry'): void;
+  /** What comes after follows from what came before. */
+  markRecording(): void;
+  /** The plan, or null where a replay would not do the same. */
+  endRecording(results: readonly Handle[]): PlanHandle | null;
+  abortRecording(): void;
+  /** Whether all before the mark was as when the plan was recorded. */
+  endDryRun(plan: PlanHandle): boolean;
+  planFits(plan: PlanHandle, inputs: readonly Handle[]): boolean;
+  replay(plan: PlanHandle, inputs: readonly Handle[]): Handle[];
+  /** Planned memory. */
+  planBytes(plan: PlanHandle): number;
+  /** Whether the same commands on the same tensors were recorded. */
+  samePlan(a: PlanHandle, b: PlanHandle): boolean;
+  /** Whether the recorded run left tensors behind that are not its results. */
+  leavesTensors(plan: PlanHandle): boolean;
+  disposePlan(plan: PlanHandle): void;
 
   /** Words of a Philox stream that no op draws from: word i is word i % 4 of the block `block + i / 4`. */
   randomWords(seedLow: number, seedHigh: number, block: number, count: number): Uint32Array;

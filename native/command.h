@@ -29,6 +29,7 @@ class Views {
   const View& operator[](int i) const { return views_[begin(i)]; }
   /// All views of the i-th operand.
   std::span<const View> list(int i) const { return {views_.data() + begin(i), views_.data() + ends_[i]}; }
+  std::span<View> list(int i) { return {views_.data() + begin(i), views_.data() + ends_[i]}; }
   /// Whether the optional operand i was given.
   bool has(int i) const { return begin(i) < ends_[i] && views_[begin(i)]; }
 
@@ -38,15 +39,19 @@ class Views {
   std::vector<uint32_t> ends_;
 };
 
-/// What run<Op> gets.
-template <class Op>
-struct Args {
-  typename Op::Params params;
+/// The memory that a command works on.
+struct Operands {
   Views in;
   Views out;
   PackedUse packed;  // of the operand that the op names as `packed_operand`
   std::byte* workspace = nullptr;
   size_t workspace_bytes = 0;
+};
+
+/// What run<Op> gets.
+template <class Op>
+struct Args : Operands {
+  typename Op::Params params;
 };
 
 enum class OpId : uint16_t;
@@ -61,6 +66,7 @@ struct Command {
   explicit Command(const char* op_name) : op_name(op_name) {}
   virtual ~Command() = default;
   virtual const void* args() const = 0;
+  virtual Operands& operands() = 0;
 
   const char* op_name;
   void (*run)(const void* args) = nullptr;
@@ -70,6 +76,7 @@ template <class Op>
 struct CommandOf final : Command {
   CommandOf() : Command(Op::name) {}
   const void* args() const override { return &arguments; }
+  Operands& operands() override { return arguments; }
   Args<Op> arguments;
 };
 

@@ -5,9 +5,11 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "allocator.h"
 #include "command.h"
+#include "plan.h"
 #include "tensor.h"
 
 namespace convgrad {
@@ -29,7 +31,10 @@ class Device : public MemorySource {
   /// Hands a command to the stream. Blocks while the queue is full. Throws an error that an earlier command left
   /// behind, once; commands between the failing one and this call were skipped, so that no state was built on a failed
   /// result.
-  virtual void enqueue(std::unique_ptr<Command> command) = 0;
+  virtual void enqueue(std::shared_ptr<Command> command) = 0;
+
+  /// Hands recorded commands to the stream, as one entry of it that runs them with these addresses. Otherwise as above.
+  virtual void replay(std::shared_ptr<Program> program, std::vector<void*> addresses) = 0;
 
   /// Writes an idle tensor (Tensor::allocate with `idle`) from host memory before returning.
   virtual void upload(const Tensor& destination, const void* source) = 0;

@@ -59,7 +59,12 @@ std::ostream& operator<<(std::ostream& out, const Shape& shape) {
 Storage::Storage(std::shared_ptr<Device> owner, size_t size, bool idle)
     : device(std::move(owner)), data(device->allocate(size, idle)), bytes(size) {}
 
-Storage::~Storage() { device->deallocate(data); }
+Storage::Storage(std::shared_ptr<Device> owner, void* placeholder, size_t size)
+    : device(std::move(owner)), data(placeholder), bytes(size), is_placeholder(true) {}
+
+Storage::~Storage() {
+  if (!is_placeholder) device->deallocate(data);
+}
 
 Tensor Tensor::allocate(const std::shared_ptr<Device>& device, DType dtype, const Shape& shape, bool idle) {
   Tensor tensor{nullptr, dtype, shape};

@@ -76,6 +76,8 @@ class Device;
 /// stream-ordered (see allocator.h). `version` counts the writes after the first, for saved tensors and packed copies.
 struct Storage {
   Storage(std::shared_ptr<Device> device, size_t bytes, bool idle);
+  /// An address that stands for memory that nobody will touch.
+  Storage(std::shared_ptr<Device> device, void* placeholder, size_t bytes);
   ~Storage();
   Storage(const Storage&) = delete;
   Storage& operator=(const Storage&) = delete;
@@ -83,6 +85,7 @@ struct Storage {
   std::shared_ptr<Device> device;
   void* data;
   size_t bytes;
+  bool is_placeholder = false;
   uint64_t version = 0;
   std::shared_ptr<PackedCopies> packed;  // made when an op first asks for it
 };

@@ -90,11 +90,12 @@ void Call::read_operands(Views& views) {
 }
 
 View Call::read_tensor(const Napi::Value& value, const OperandSpec& spec) {
-  const Tensor& tensor = tensor_of(value, op_, spec.name);
+  const Tensor& tensor = readable_tensor_of(value, op_, spec.name);
   if (!device_) device_ = tensor.storage->device;
   check(device_ == tensor.storage->device, "ERR_DEVICE", op_, ": ", spec.name, " is on ",
         tensor.storage->device->name(), ", the other operands are on ", device_->name());
   if (spec.written) written_.push_back(tensor.storage.get());
+  if (recorder_) recorder_->operand(tensor, spec.written);
   return tensor;
 }
 
@@ -106,21 +107,31 @@ PackedUse Call::packed_use(int operand, int user) {
 
 void Call::allocate_outputs(const std::vector<TensorSpec>& specs, Views& views) {
   for (const TensorSpec& spec : specs) {
-    outputs_.push_back(Tensor::allocate(device_, spec.dtype, spec.shape));
+    const bool is_real = !recorder_ || recorder_->runs();
+    outputs_.push_back(is_real ? Tensor::allocate(device_, spec.dtype, spec.shape)
+                               : recorder_->placeholder(spec.dtype, spec.shape));
+    if (recorder_) recorder_->output(outputs_.back());
     views.add(outputs_.back());
   }
 }
 
-std::byte* Call::allocate_workspace(size_t bytes) {
-  if (bytes == 0) return nullptr;
-  workspace_ = std::make_unique<Storage>(device_, bytes, /*idle=*/false);
-  return static_cast<std::byte*>(workspace_->data);
-}
-
-Napi::Value Call::enqueue(std::unique_ptr<Command> command, size_t declared_outputs) {
-  device_->enqueue(std::move(command));
-  for (Storage* storage : written_) ++storage->version;
-  environment_.report_memory();
+Napi::Value Call::enqueue(std::shared_ptr<Command> command, OpId op, size_t declared_outputs) {
+  if (!recorder_ || recorder_->runs()) {
+    const Kernel& kernel = device_->kernel(op);
+    command->run = kernel.run;
+    Operands& operands = command->operands();
+    operands.workspace_bytes = kernel.workspace(command->args());
+    if (operands.workspace_bytes) {
+      workspace_ = std::make_unique<Storage>(device_, operands.workspace_bytes, /*idle=*/false);
+      operands.workspace = static_cast<std::byte*>(workspace_->data);
+    }
+    if (recorder_) recorder_->add(command);
+    device_->enqueue(std::move(command));
+    for (Storage* storage : written_) ++storage->version;
+    environment_.report_memory();
+  } else {
+    recorder_->add(std::move(command));
+  }
   const Napi::Env env = info_.Env();
   if (declared_outputs == 0) return env.Undefined();
   if (declared_outputs == 1) return make_handle(env, std::move(outputs_[0]));

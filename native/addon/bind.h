@@ -50,7 +50,11 @@ using Names = std::span<const char* const>;
 class Call {
  public:
   Call(const Napi::CallbackInfo& info, const char* op, Names operands)
-      : info_(info), environment_(Environment::of(info.Env())), op_(op), operands_(operands) {}
+      : info_(info),
+        environment_(Environment::of(info.Env())),
+        recorder_(environment_.recorder()),
+        op_(op),
+        operands_(operands) {}
 
   void read_operands(Views& views);
 
@@ -61,24 +65,24 @@ class Call {
     };
   }
 
+  Recorder* recorder() const { return recorder_; }
+
   /// What an op may keep of a packed operand; `user` tells the ops, and ways of ops, from each other.
   PackedUse packed_use(int operand, int user);
 
   void allocate_outputs(const std::vector<TensorSpec>& specs, Views& views);
 
-  const Kernel& kernel(OpId op) const { return device_->kernel(op); }
-
-  /// Freeing is stream-ordered: the scratch block goes back when the call ends, once its command is in the queue.
-  std::byte* allocate_workspace(size_t bytes);
-
-  /// Hands the command over and returns the handle of the output, or an array of them for an op that declares several.
-  Napi::Value enqueue(std::unique_ptr<Command> command, size_t declared_outputs);
+  /// Gives the command its kernel and scratch memory, and hands it over. Freeing is stream-ordered: the scratch block
+  /// goes back when the call ends. Returns the handle of the output, or an array of them for an op that declares
+  /// several.
+  Napi::Value enqueue(std::shared_ptr<Command> command, OpId op, size_t declared_outputs);
 
  private:
   View read_tensor(const Napi::Value& value, const OperandSpec& spec);
 
   const Napi::CallbackInfo& info_;
   Environment& environment_;
+  Recorder* recorder_;
   const char* op_;
   Names operands_;
   std::shared_ptr<Device> device_;
@@ -100,7 +104,7 @@ template <class Op>
 Napi::Value call(const Napi::CallbackInfo& info) {
   return guarded(info, [&] {
     Call call(info, Op::name, Op::operands);
-    auto command = std::make_unique<CommandOf<Op>>();
+    auto command = std::make_shared<CommandOf<Op>>();
     Args<Op>& args = command->arguments;
     call.read_operands(args.in);
     args.params.fields(call.field_reader());
@@ -108,11 +112,10 @@ Napi::Value call(const Napi::CallbackInfo& info) {
     if constexpr (has_packed_operand<Op>) {
       args.packed = call.packed_use(Op::packed_operand, packed_user<Op>(args.params));
     }
-    const Kernel& kernel = call.kernel(id_of<Op>);
-    command->run = kernel.run;
-    args.workspace_bytes = kernel.workspace(&args);
-    args.workspace = call.allocate_workspace(args.workspace_bytes);
-    return call.enqueue(std::move(command), Op::outputs.size());
+    if (Recorder* recorder = call.recorder()) {
+      args.params.fields([recorder](const char*, const auto& value) { recorder->parameter(value); });
+    }
+    return call.enqueue(std::move(command), id_of<Op>, Op::outputs.size());
   });
 }
 

@@ -65,6 +65,7 @@ Napi::Value from_typed_array(const Napi::CallbackInfo& info) {
     Tensor tensor = Tensor::allocate(environment.device(), dtype, shape, /*idle=*/true);
     const auto* bytes = static_cast<const std::byte*>(data.ArrayBuffer().Data());
     tensor.storage->device->upload(tensor, bytes + data.ByteOffset());
+    if (Recorder* recorder = environment.recorder()) recorder->constant(tensor);
     environment.report_memory();
     return make_handle(info.Env(), std::move(tensor));
   });
@@ -113,8 +114,9 @@ Napi::Value version_of(const Napi::CallbackInfo& info) {
 /// Promise of a typed array with the tensor's elements.
 Napi::Value data(const Napi::CallbackInfo& info) {
   return guarded(info, [&]() -> Napi::Value {
-    const Tensor tensor = tensor_of(info[0], "data", "tensor");
     Environment& environment = Environment::of(info.Env());
+    if (Recorder* recorder = environment.recorder()) recorder->refuse("calls data()");
+    const Tensor tensor = readable_tensor_of(info[0], "data", "tensor");
     Napi::ArrayBuffer buffer = Napi::ArrayBuffer::New(info.Env(), tensor.bytes());
     auto reference = std::make_shared<Napi::ObjectReference>(Napi::Persistent(buffer.As<Napi::Object>()));
     auto deferred = std::make_shared<Napi::Promise::Deferred>(info.Env());
@@ -139,7 +141,8 @@ Napi::Value data(const Napi::CallbackInfo& info) {
 /// Like data(), but blocks the thread.
 Napi::Value data_sync(const Napi::CallbackInfo& info) {
   return guarded(info, [&]() -> Napi::Value {
-    const Tensor& tensor = tensor_of(info[0], "dataSync", "tensor");
+    if (Recorder* recorder = Environment::of(info.Env()).recorder()) recorder->refuse("calls dataSync()");
+    const Tensor& tensor = readable_tensor_of(info[0], "dataSync", "tensor");
     Napi::ArrayBuffer buffer = Napi::ArrayBuffer::New(info.Env(), tensor.bytes());
     tensor.storage->device->download(tensor, buffer.Data(), [](const Error*) {});
     tensor.storage->device->synchronize();
@@ -170,6 +173,15 @@ Tensor& tensor_of(const Napi::Value& value, const char* op, std::string_view ope
   napi_get_value_external(value.Env(), value, &data);
   Tensor& tensor = *static_cast<Tensor*>(data);
   check(tensor.storage != nullptr, "ERR_DISPOSED", op, ": ", operand, " is a disposed tensor");
+  return tensor;
+}
+
+Tensor& readable_tensor_of(const Napi::Value& value, const char* op, std::string_view operand) {
+  Tensor& tensor = tensor_of(value, op, operand);
+  if (tensor.storage->is_placeholder) {
+    const Recorder* recorder = Environment::of(value.Env()).recorder();
+    check(recorder && !recorder->runs(), "ERR_STATE", op, ": ", operand, " has no elements: it was made while a recorded function was checked, and kept");
+  }
   return tensor;
 }
 

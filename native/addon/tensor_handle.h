@@ -14,6 +14,9 @@ Napi::Value make_handle(Napi::Env env, Tensor tensor);
 /// op and the operand in the message.
 Tensor& tensor_of(const Napi::Value& value, const char* op, std::string_view operand);
 
+/// The same where its elements are wanted, which placeholders do not have.
+Tensor& readable_tensor_of(const Napi::Value& value, const char* op, std::string_view operand);
+
 /// dispose, shape, dtype, id and the like, and creation and reading of tensors.
 void export_tensor_functions(Napi::Env env, Napi::Object exports);
 

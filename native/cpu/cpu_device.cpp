@@ -39,7 +39,7 @@ constexpr Kernel kKernels[kOpCount] = {
 
 /// An entry of the stream: a command, or something to do when all before it has run.
 struct Entry {
-  std::unique_ptr<Command> command;
+  std::shared_ptr<Command> command;
   std::function<void(const Error*)> action;
 };
 
@@ -63,9 +63,17 @@ class CpuDevice final : public Device {
   const char* name() const override { return "cpu"; }
   const Kernel& kernel(OpId op) const override { return kKernels[static_cast<int>(op)]; }
 
-  void enqueue(std::unique_ptr<Command> command) override {
+  void enqueue(std::shared_ptr<Command> command) override {
     throw_pending_error();
     push({std::move(command), nullptr});
+  }
+
+  void replay(std::shared_ptr<Program> program, std::vector<void*> addresses) override {
+    throw_pending_error();
+    push({nullptr, [this, program = std::move(program), addresses = std::move(addresses)](const Error*) {
+            program->bind(addresses);
+            for (const auto& command : program->commands()) run_command(*command);
+          }});
   }
 
   void upload(const Tensor& destination, const void* source) override {

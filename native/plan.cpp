@@ -1,0 +1,259 @@
+#include "plan.h"
+
+#include <algorithm>
+#include <numeric>
+
+#include "device.h"
+
+namespace convgrad {
+
+namespace {
+
+constexpr size_t kAlignment = 64;
+
+size_t aligned(size_t bytes) { return (bytes + kAlignment - 1) / kAlignment * kAlignment; }
+
+}  // namespace
+
+size_t plan_memory(std::span<Lifetime> lifetimes) {
+  std::vector<Lifetime*> order;
+  for (Lifetime& lifetime : lifetimes) order.push_back(&lifetime);
+  std::stable_sort(order.begin(), order.end(), [](auto* a, auto* b) { return a->bytes > b->bytes; });
+  std::vector<const Lifetime*> placed;  // by their offsets
+  size_t total = 0;
+  for (Lifetime* lifetime : order) {
+    constexpr size_t kNone = ~size_t{0};
+    size_t best = kNone, best_gap = kNone, end = 0;
+    for (const Lifetime* other : placed) {
+      if (other->last < lifetime->first || other->first > lifetime->last) continue;
+      if (other->offset >= end + lifetime->bytes && other->offset - end < best_gap) {
+        best = end;
+        best_gap = other->offset - end;
+      }
+      end = std::max(end, other->offset + aligned(other->bytes));
+    }
+    lifetime->offset = best == kNone ? end : best;
+    total = std::max(total, lifetime->offset + aligned(lifetime->bytes));
+    const auto behind = std::upper_bound(placed.begin(), placed.end(), lifetime,
+                                         [](auto* a, auto* b) { return a->offset < b->offset; });
+    placed.insert(behind, lifetime);
+  }
+  return total;
+}
+
+// ---- Program and Plan ----
+
+void Program::bind(std::span<void* const> addresses) {
+  for (const Patch& patch : patches_) {
+    auto* address = static_cast<std::byte*>(addresses[patch.slot]) + patch.offset;
+    if (patch.view) {
+      patch.view->data = address;
+    } else {
+      patch.scratch->workspace = address;
+    }
+  }
+}
+
+bool Plan::fits(std::span<const Tensor> inputs) const {
+  return std::equal(inputs.begin(), inputs.end(), inputs_.begin(), inputs_.end(), [](auto& given, auto& recorded) {
+    return given.dtype == recorded.dtype && given.shape == recorded.shape;
+  });
+}
+
+std::vector<Tensor> Plan::replay(std::span<const Tensor> inputs) {
+  check(fits(inputs), "ERR_SHAPE", "replay: the inputs are not like the recorded ones");
+  for (const Outside& outside : outside_) {
+    check(!outside.storage.expired(), "ERR_DISPOSED", "replay: a tensor that the recorded function uses was disposed");
+  }
+
+  // The arena goes back as this returns: freeing is stream-ordered.
+  const Storage arena(device_, arena_bytes_, /*idle=*/false);
+  std::vector<std::shared_ptr<Storage>> fresh;
+  std::vector<void*> addresses = {arena.data};
+  for (const Tensor& input : inputs) addresses.push_back(input.storage->data);
+  for (size_t bytes : fresh_bytes_) {
+    fresh.push_back(std::make_shared<Storage>(device_, bytes, /*idle=*/false));
+    addresses.push_back(fresh.back()->data);
+  }
+  device_->replay(program_, std::move(addresses));
+
+  for (size_t i = 0; i < inputs.size(); ++i) {
+    if (inputs_[i].written) ++inputs[i].storage->version;
+  }
+  for (const Outside& outside : outside_) {
+    if (outside.written) ++outside.storage.lock()->version;
+  }
+  std::vector<Tensor> results;
+  for (const Result& recorded : results_) results.push_back(result(recorded, inputs, fresh));
+  return results;
+}
+
+Tensor Plan::result(const Result& recorded, std::span<const Tensor> inputs,
+                    std::span<const std::shared_ptr<Storage>> fresh) const {
+  const auto storage = recorded.input >= 0   ? inputs[static_cast<size_t>(recorded.input)].storage
+                       : recorded.fresh >= 0 ? fresh[static_cast<size_t>(recorded.fresh)]
+                                             : recorded.outside.lock();
+  return {storage, recorded.dtype, recorded.shape};
+}
+
+// ---- Recorder ----
+
+Recorder::Recorder(std::shared_ptr<Device> device, std::span<const Tensor> inputs, RecordingMode mode)
+    : device_(std::move(device)), mode_(mode) {
+  for (const Tensor& input : inputs) {
+    if (block_at_.contains(input.storage->data)) refuse("has two inputs that share their memory");
+    const uint32_t block = new_block(Kind::input, input);
+    blocks_[block].slot = static_cast<int>(block) + 1;  // after the arena
+    plan_->inputs_.push_back({input.dtype, input.shape, false});
+  }
+}
+
+void Recorder::refuse(const char* what) {
+  check(mode_ == RecordingMode::lenient, "ERR_STATE", "capture: the function ", what,
+        ", which a replay would not repeat: do that outside of it");
+  refused_ = true;
+}
+
+void Recorder::mix(uint64_t value) {
+  digest_ = (digest_ ^ value) * 0x9e3779b97f4a7c15u;
+  digest_ ^= digest_ >> 29;
+}
+
+uint32_t Recorder::new_block(Kind kind, const Tensor& tensor) {
+  const auto block = static_cast<uint32_t>(blocks_.size());
+  blocks_.push_back({kind, tensor.storage->bytes, tensor.storage});
+  block_at_[tensor.storage->data] = block;
+  return block;
+}
+
+void Recorder::operand(const Tensor& tensor, bool written) {
+  const auto known = block_at_.find(tensor.storage->data);
+  const uint32_t block = known != block_at_.end() ? known->second : new_block(Kind::outside, tensor);
+  blocks_[block].written |= written;
+}
+
+void Recorder::output(const Tensor& tensor) { new_block(Kind::made, tensor); }
+
+Tensor Recorder::placeholder(DType dtype, const Shape& shape) {
+  Tensor tensor{nullptr, dtype, shape};
+  next_placeholder_ += kAlignment;  // addresses that no memory has
+  tensor.storage = std::make_shared<Storage>(device_, reinterpret_cast<void*>(next_placeholder_), tensor.bytes());
+  return tensor;
+}
+
+void Recorder::constant(const Tensor& tensor) {
+  new_block(Kind::constant, tensor);
+  if (runs()) plan_->kept_.push_back(tensor.storage);
+  const auto* bytes = static_cast<const uint8_t*>(tensor.storage->data);
+  for (size_t i = 0; i < tensor.bytes(); ++i) mix(bytes[i]);
+}
+
+void Recorder::add(std::shared_ptr<Command> command) {
+  for (const char* c = command->op_name; *c; ++c) mix(static_cast<uint64_t>(*c));
+  use(command->operands().in);
+  use(command->operands().out);
+  ++commands_;
+  if (runs()) plan_->program_->commands_.push_back(std::move(command));
+}
+
+void Recorder::use(Views& views) {
+  for (int i = 0; i < views.count(); ++i) {
+    mix(views.list(i).size());
+    for (View& view : views.list(i)) {
+      if (!view) continue;
+      const uint32_t index = block_at_.at(view.data);
+      Block& block = blocks_[index];
+      if (block.first < 0) block.first = commands_;
+      block.last = commands_;
+      if (runs()) uses_.push_back({&view, index});
+      mix(index);
+      if (block.kind == Kind::outside) mix(reinterpret_cast<uintptr_t>(view.data));
+      mix(static_cast<uint64_t>(view.dtype));
+      mix(static_cast<uint64_t>(view.shape.rank()));
+      for (int64_t dim : view.shape) mix(static_cast<uint64_t>(dim));
+    }
+  }
+}
+
+std::unique_ptr<Plan> Recorder::finish(std::span<const Tensor> results) {
+  if (marked_digest_ == 0) mark();
+  for (const Tensor& tensor : results) plan_->results_.push_back(result_of(tensor, *plan_));
+  if (refused_ || !place_blocks(*plan_)) return nullptr;
+  plan_->device_ = device_;
+  plan_->digest_ = digest_;
+  plan_->marked_digest_ = marked_digest_;
+  return std::move(plan_);
+}
+
+Plan::Result Recorder::result_of(const Tensor& tensor, Plan& plan) {
+  operand(tensor, false);  // it may be the first that is seen of it
+  const uint32_t index = block_at_.at(tensor.storage->data);
+  mix(index);
+  Block& block = blocks_[index];
+  Plan::Result result{tensor.dtype, tensor.shape};
+  const int inputs = static_cast<int>(plan.inputs_.size());
+  if (block.kind == Kind::input) {
+    result.input = block.slot - 1;
+  } else if (block.kind == Kind::made) {
+    if (block.slot < 0) {
+      plan.fresh_bytes_.push_back(block.bytes);
+      block.slot = inputs + static_cast<int>(plan.fresh_bytes_.size());
+    }
+    result.fresh = block.slot - 1 - inputs;
+  } else {
+    result.outside = block.storage;
+  }
+  return result;
+}
+
+/// Decides where each block is during a replay: at a slot of its own, in the arena, or where it was.
+bool Recorder::place_blocks(Plan& plan) {
+  Program& program = *plan.program_;
+  std::vector<Lifetime> lifetimes;
+  std::vector<int> in_arena(blocks_.size(), -1);
+  for (size_t i = 0; i < blocks_.size(); ++i) {
+    const Block& block = blocks_[i];
+    auto storage = block.storage.lock();
+    if (block.kind == Kind::input) plan.inputs_[static_cast<size_t>(block.slot - 1)].written = block.written;
+    if (block.kind == Kind::outside) {
+      if (!storage) return false;
+      plan.outside_.push_back({storage, block.written});
+    }
+    if (block.kind == Kind::constant) {
+      if (block.written) return false;  // it would not be what it was
+      plan.leaves_tensors_ |= storage.use_count() > 2;
+    }
+    if (block.kind != Kind::made || block.slot >= 0) continue;
+    if (storage) {
+      plan.leaves_tensors_ = true;
+      plan.outside_.push_back({storage, true});
+      plan.kept_.push_back(std::move(storage));
+    } else {
+      in_arena[i] = static_cast<int>(lifetimes.size());
+      lifetimes.push_back({block.bytes, block.first, block.last});
+    }
+  }
+  const size_t first_scratch = lifetimes.size();
+  for (int i = 0; i < commands_; ++i) {
+    const size_t bytes = program.commands_[static_cast<size_t>(i)]->operands().workspace_bytes;
+    if (bytes) lifetimes.push_back({bytes, i, i});
+  }
+  plan.arena_bytes_ = plan_memory(lifetimes);
+
+  for (const Use& use : uses_) {
+    const int slot = blocks_[use.block].slot, lifetime = in_arena[use.block];
+    if (lifetime >= 0) {
+      program.patches_.push_back({use.view, nullptr, 0, lifetimes[static_cast<size_t>(lifetime)].offset});
+    } else if (slot >= 0) {
+      program.patches_.push_back({use.view, nullptr, static_cast<size_t>(slot), 0});
+    }
+  }
+  auto scratch = lifetimes.begin() + static_cast<std::ptrdiff_t>(first_scratch);
+  for (const auto& command : program.commands_) {
+    Operands& operands = command->operands();
+    if (operands.workspace_bytes) program.patches_.push_back({nullptr, &operands, 0, (scratch++)->offset});
+  }
+  return true;
+}
+
+}  // namespace convgrad

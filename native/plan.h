@@ -1,0 +1,183 @@
+// A sequence of commands that is recorded as JavaScript enqueues it, and replayed as one entry of the stream: shapes are
+// not inferred again, and all that lives only within the sequence shares one block of planned memory.
+#pragma once
+
+#include <bit>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <type_traits>
+#include <unordered_map>
+#include <vector>
+
+#include "command.h"
+#include "ops/op.h"
+#include "tensor.h"
+
+namespace convgrad {
+
+/// A stretch of memory that is needed from one command to another, both included.
+struct Lifetime {
+  size_t bytes;
+  int first, last;
+  size_t offset = 0;  // what plan_memory finds
+};
+
+/// Gives every stretch a place, aligned to 64 bytes, in one block of memory: those whose lifetimes overlap do not.
+/// Largest first, each into the smallest gap that holds it (Pisarchyk and Lee, 2020). Returns the size of the block.
+size_t plan_memory(std::span<Lifetime> lifetimes);
+
+/// The commands. The memory of a replay comes as a list of addresses, so that replays that wait in the queue do not
+/// disturb each other: the arena's, the inputs', the results'.
+class Program {
+ public:
+  /// Puts the addresses where the commands look for them. For the device, right before it runs them.
+  void bind(std::span<void* const> addresses);
+  std::span<const std::shared_ptr<Command>> commands() const { return commands_; }
+
+ private:
+  friend class Recorder;
+  struct Patch {
+    View* view;         // whose address it is, or
+    Operands* scratch;  // whose workspace
+    size_t slot, offset;
+  };
+  std::vector<std::shared_ptr<Command>> commands_;
+  std::vector<Patch> patches_;
+};
+
+/// A program, with what JavaScript's thread knows of it. What was there before the recording is not kept alive.
+class Plan {
+ public:
+  /// Whether these are as many inputs as the recorded ones, of the same dtypes and shapes.
+  bool fits(std::span<const Tensor> inputs) const;
+
+  /// Enqueues the program for these inputs. Returns the results, in memory of their own. Throws ERR_SHAPE for inputs that
+  /// do not fit, ERR_DISPOSED when a tensor that the commands use is gone.
+  std::vector<Tensor> replay(std::span<const Tensor> inputs);
+
+  /// Memory that a replay needs, besides its inputs, its results and what was there before.
+  size_t bytes() const { return arena_bytes_; }
+
+  /// Equal for recordings of the same commands on the same tensors.
+  uint64_t digest() const { return digest_; }
+  /// The same of the commands before Recorder::mark().
+  uint64_t marked_digest() const { return marked_digest_; }
+  /// Whether the recorded run left tensors behind, besides its results.
+  bool leaves_tensors() const { return leaves_tensors_; }
+
+ private:
+  friend class Recorder;
+  struct Input {
+    DType dtype;
+    Shape shape;
+    bool written;
+  };
+  struct Outside {
+    std::weak_ptr<Storage> storage;
+    bool written;
+  };
+  struct Result {
+    DType dtype;
+    Shape shape;
+    int input = -1, fresh = -1;       // an input, or a block of memory that is made for every replay, or
+    std::weak_ptr<Storage> outside;  // what was there before
+  };
+
+  Tensor result(const Result& result, std::span<const Tensor> inputs,
+                std::span<const std::shared_ptr<Storage>> fresh) const;
+
+  std::shared_ptr<Device> device_;
+  std::shared_ptr<Program> program_ = std::make_shared<Program>();
+  size_t arena_bytes_ = 0;
+  uint64_t digest_ = 0, marked_digest_ = 0;
+  bool leaves_tensors_ = false;
+  std::vector<Input> inputs_;
+  std::vector<Outside> outside_;
+  std::vector<std::shared_ptr<Storage>> kept_;  // constants, and what the recorded run left behind
+  std::vector<size_t> fresh_bytes_;
+  std::vector<Result> results_;
+};
+
+/// What a recording is for.
+enum class RecordingMode {
+  strict,   // a plan; what cannot be replayed is an error where it happens
+  lenient,  // a plan, if there can be one
+  dry,      // the digest: nothing is executed
+  count
+};
+
+/// Notes what JavaScript enqueues.
+class Recorder {
+ public:
+  Recorder(std::shared_ptr<Device> device, std::span<const Tensor> inputs, RecordingMode mode);
+
+  bool runs() const { return mode_ != RecordingMode::dry; }
+
+  /// The function does something that a replay would not repeat.
+  void refuse(const char* what);
+
+  // Of each command: its operands, outputs and parameters, then itself.
+  void operand(const Tensor& tensor, bool written);
+  void output(const Tensor& tensor);
+  template <class T>
+  void parameter(const T& value) {
+    if constexpr (std::is_same_v<T, IntList>) {
+      for (int64_t entry : value) mix(static_cast<uint64_t>(entry));
+      mix(static_cast<uint64_t>(value.size()));
+    } else if constexpr (std::is_floating_point_v<T>) {
+      mix(std::bit_cast<uint64_t>(static_cast<double>(value)));
+    } else {
+      mix(static_cast<uint64_t>(value));
+    }
+  }
+  void add(std::shared_ptr<Command> command);
+
+  /// An output where nothing runs: a shape without memory.
+  Tensor placeholder(DType dtype, const Shape& shape);
+
+  /// A tensor that the host has just written.
+  void constant(const Tensor& tensor);
+
+  /// What comes after follows from what came before.
+  void mark() { marked_digest_ = digest_; }
+  uint64_t marked_digest() const { return marked_digest_; }
+
+  /// Null where a replay would not do the same, also since memory from outside was freed or a constant overwritten.
+  std::unique_ptr<Plan> finish(std::span<const Tensor> results);
+
+ private:
+  enum class Kind { input, outside, made, constant };
+  /// A block of memory that commands use.
+  struct Block {
+    Kind kind;
+    size_t bytes;
+    std::weak_ptr<Storage> storage;
+    bool written = false;
+    int first = -1, last = -1;  // commands that use it
+    int slot = -1;              // of the addresses of a replay; of inputs and results
+  };
+  struct Use {
+    View* view;
+    uint32_t block;
+  };
+
+  void mix(uint64_t value);
+  uint32_t new_block(Kind kind, const Tensor& tensor);
+  void use(Views& views);
+  Plan::Result result_of(const Tensor& tensor, Plan& plan);
+  bool place_blocks(Plan& plan);
+
+  std::shared_ptr<Device> device_;
+  RecordingMode mode_;
+  bool refused_ = false;
+  int commands_ = 0;
+  std::unique_ptr<Plan> plan_ = std::make_unique<Plan>();
+  std::vector<Block> blocks_;
+  std::unordered_map<const void*, uint32_t> block_at_;  // the latest with this address
+  std::vector<Use> uses_;
+  uintptr_t next_placeholder_ = 0;
+  uint64_t digest_ = 0, marked_digest_ = 0;
+};
+
+}  // namespace convgrad
