@@ -1,5 +1,5 @@
 import { isGradEnabled } from './autograd';
-import { threadsRevision } from './device';
+import { settingsRevision } from './device';
 import { ConvgradError } from './errors';
 import { mapTensors, tidy } from './memory';
 import { native, type DType, type Handle, type PlanHandle } from './native';
@@ -13,7 +13,7 @@ const MOST_ATTEMPTS = 16;
 interface Recording {
   readonly plan: PlanHandle;
   readonly gradEnabled: boolean;
-  readonly threads: number;
+  readonly settings: number;
   /** What the function returned, with the numbers of the plan's results for tensors. */
   readonly result: unknown;
   /** Whether another call did the same, so that the plan stands for the function. */
@@ -88,8 +88,8 @@ export class Recordings {
   private find(handles: readonly Handle[]): Recording | undefined {
     const { recordings } = this;
     const index = recordings.findIndex(
-      ({ plan, gradEnabled, threads }) =>
-        gradEnabled === isGradEnabled() && threads === threadsRevision() && native.planFits(plan, handles),
+      ({ plan, gradEnabled, settings }) =>
+        gradEnabled === isGradEnabled() && settings === settingsRevision() && native.planFits(plan, handles),
     );
     if (index > 0) recordings.unshift(...recordings.splice(index, 1));
     return index < 0 ? undefined : recordings[0];
@@ -117,7 +117,7 @@ export class Recordings {
       this.recordings.unshift({
         plan,
         gradEnabled: isGradEnabled(),
-        threads: threadsRevision(),
+        settings: settingsRevision(),
         result: mapTensors(result, (value) => (value instanceof Tensor ? new ResultNumber(count++) : value)),
         isReady: isSame,
       });
@@ -137,8 +137,8 @@ class ResultNumber {
   constructor(readonly index: number) {}
 }
 
-/** The function's result, without gradients: a replay has none either. Other tensors that it made are freed. */
-function executed<R>(body: () => R): R {
+/** @internal The function's result, without gradients: a replay has none either. Other tensors that it made are freed. */
+export function executed<R>(body: () => R): R {
   return tidy(
     () => mapTensors(body(), (it) => (it instanceof Tensor && it.requiresGrad ? (it as Tensor).detach() : it)) as R,
   );

@@ -21,17 +21,17 @@ export function deviceInfo(): DeviceInfo {
   return native.deviceInfo();
 }
 
-let threadChanges = 0;
+let settingChanges = 0;
 
 /** The number of threads that kernels use, the dispatcher included. Results do not depend on it. */
 export function setThreads(count: number): void {
   native.setThreads(count);
-  threadChanges += 1;
+  settingChanges += 1;
 }
 
-/** @internal How often `setThreads` was called: the scratch memory of a plan is for the threads of its recording. */
-export function threadsRevision(): number {
-  return threadChanges;
+/** @internal How often a setting was changed that recorded plans depend on, such as threads, which their memory is for. */
+export function settingsRevision(): number {
+  return settingChanges;
 }
 
 /** A promise for everything that was enqueued before this call. Rejects with an error that an op left behind. */

@@ -176,7 +176,7 @@ void Recorder::use(Views& views) {
 }
 
 std::unique_ptr<Plan> Recorder::finish(std::span<const Tensor> results) {
-  if (marked_digest_ == 0) mark();
+  mark();
   for (const Tensor& tensor : results) plan_->results_.push_back(result_of(tensor, *plan_));
   if (refused_ || !place_blocks(*plan_)) return nullptr;
   plan_->device_ = device_;

@@ -139,8 +139,10 @@ class Recorder {
   /// A tensor that the host has just written.
   void constant(const Tensor& tensor);
 
-  /// What comes after follows from what came before.
-  void mark() { marked_digest_ = digest_; }
+  /// What comes after follows from what came before. The first call counts.
+  void mark() {
+    if (marked_digest_ == 0) marked_digest_ = digest_;
+  }
   uint64_t marked_digest() const { return marked_digest_; }
 
   /// Null where a replay would not do the same, also since memory from outside was freed or a constant overwritten.

@@ -32,6 +32,10 @@ export abstract class ActivatedLayer extends Module {
     return this.run([x], () => compute(x), last);
   }
 
+  override get callsBack(): boolean {
+    return this.activation.name === null;
+  }
+
   override get finalActivation(): 'softmax' | 'sigmoid' | null {
     const { name } = this.activation;
     return name === 'softmax' || name === 'sigmoid' ? name : null;

@@ -35,6 +35,10 @@ export class Activation extends Module {
     return this.activation.apply(x);
   }
 
+  override get callsBack(): boolean {
+    return this.activation.name === null;
+  }
+
   override get finalActivation(): 'softmax' | 'sigmoid' | null {
     const { name } = this.activation;
     return name === 'softmax' || name === 'sigmoid' ? name : null;

@@ -147,6 +147,11 @@ export abstract class Module extends Callable {
     return (this.#hooks?.size ?? 0) > 0;
   }
 
+  /** @internal Whether the forward pass calls a function that the user gave, which may do something else every time. */
+  get callsBack(): boolean {
+    return false;
+  }
+
   /**
    * Makes the weights that are still missing, from the shape of one input (without the batch axis), as layers of the
    * Keras face otherwise do at their first call.

@@ -160,6 +160,11 @@ export function resolveLoss(loss: LossLike, what: string): Loss {
   throw new ConvgradError('ERR_VALUE', `${what} must be a name, a loss, a function or a module, got ${String(loss)}`);
 }
 
+/** Whether a loss is one of the library's, made from its name, by its function, or from a module (of whatever class). */
+export function isOfLibrary(loss: Loss, given: LossLike): boolean {
+  return loss.options !== undefined || given instanceof Module;
+}
+
 function ofModule(module: Module): Loss {
   const isBinary = module instanceof BCELoss || module instanceof BCEWithLogitsLoss;
   const takesValues = module instanceof MSELoss || module instanceof L1Loss || module instanceof HuberLoss;

@@ -21,18 +21,14 @@ export class Meters {
     this.metrics = metrics.map((metric) => metric.fresh());
   }
 
-  /**
-   * Enqueues the reading of a batch, behind everything that is enqueued by now. Runs in `tidy`.
-   * @param prediction is called if there are metrics
-   */
-  read(loss: Tensor, target: Tensor<DType>, prediction: () => Tensor, size: number): Reading {
-    const measured =
-      this.metrics.length === 0
-        ? []
-        : noGrad(() => {
-            const output = prediction().detach();
-            return this.metrics.map((metric) => metric.measure(output, target));
-          });
+  /** Whether there are metrics, which want to see predictions. */
+  get needPrediction(): boolean {
+    return this.metrics.length > 0;
+  }
+
+  /** Enqueues the reading of a batch, behind everything that is enqueued by now. Runs in `tidy`. */
+  read(loss: Tensor, target: Tensor<DType>, prediction: Tensor | null, size: number): Reading {
+    const measured = noGrad(() => this.metrics.map((metric) => metric.measure(prediction!, target)));
     const values = Promise.all([[loss], ...measured].map((parts) => Promise.all(parts.map((part) => part.data()))));
     values.catch(() => undefined); // whoever awaits it gets the error, and it may come before that
     return { size, values };

@@ -73,7 +73,7 @@ const methods: ThisType<Module> &
     return await trainerOf(this, 'evaluate').evaluate(...(args as Parameters<Trainer['evaluate']>));
   },
   async predict(x, options = {}) {
-    return await predict(this, x, options, outputShapeOf(this));
+    return await (trainers.get(this)?.predict(x, options) ?? predict(this, x, options, outputShapeOf(this)));
   },
   async trainOnBatch(x, y, options) {
     return await trainerOf(this, 'trainOnBatch').trainOnBatch(x, y, options);

@@ -34,6 +34,11 @@ export interface OptimizerConfig {
 
 const classes = { SGD, Adam, AdamW, RMSprop };
 
+/** Whether it is of one of the library's own classes. */
+export function isLibraryOptimizer(optimizer: Optimizer): boolean {
+  return Object.values<unknown>(classes).includes(optimizer.constructor);
+}
+
 /** Keras's defaults, and its place for epsilon. */
 const named: Readonly<Record<string, OptimizerConfig>> = {
   sgd: { class: 'SGD', options: { lr: 0.01 } },

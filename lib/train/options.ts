@@ -21,6 +21,11 @@ export interface TrainerOptions {
   metrics?: readonly MetricLike[];
   /** The gradients of all parameters together are scaled down to this norm when theirs is larger. */
   clipNorm?: number;
+  /**
+   * Whether steps and predictions that repeat are recorded and replayed with planned memory, see `capture`: the numbers are
+   * the same, bit for bit. Default true.
+   */
+  capture?: boolean;
 }
 
 /** What a schedule of `optim` is here. */

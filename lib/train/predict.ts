@@ -1,4 +1,5 @@
 import { noGrad } from '../autograd';
+import { decided, executed } from '../capture';
 import { synchronize } from '../device';
 import { ConvgradError } from '../errors';
 import { keep, tidy } from '../memory';
@@ -8,17 +9,20 @@ import type { Tensor } from '../tensor';
 import { inputRows, type Inputs, type OutputShape } from './batches';
 import { inputPass, isDataset, type BatchDataset } from './datasetBatches';
 import { inMode } from './step';
+import { StepPlans } from './stepPlans';
 
 export interface PredictOptions {
   /** Samples that are computed together. Default 32. */
   batchSize?: number;
+  /** Whether batches after the first ones are replayed, see `capture`. Default: as `compile` or the trainer was told, true. */
+  capture?: boolean;
 }
 
 /** What a model predicts, batch by batch; see `Trainer.predict`. */
 export async function predict(
   model: Module,
   x: Inputs | BatchDataset<unknown>,
-  { batchSize = 32 }: PredictOptions,
+  { batchSize = 32, capture = true }: PredictOptions,
   outputShape: OutputShape,
 ): Promise<Tensor> {
   checkBatchSize(batchSize, 'predict');
@@ -28,7 +32,7 @@ export async function predict(
     let before = Promise.resolve();
     for await (const inputs of batches) {
       try {
-        outputs.push(outputOf(model, inputs, outputs.length));
+        outputs.push(outputOf(model, inputs, capture, outputs.length));
       } finally {
         for (const input of inputs) input.dispose();
       }
@@ -58,9 +62,21 @@ async function* arrayPass(x: Inputs, batchSize: number, outputShape: OutputShape
   }
 }
 
-function outputOf(model: Module, inputs: readonly Tensor[], index: number): Tensor {
+const plansOf = new WeakMap<Module, StepPlans>();
+
+function outputOf(model: Module, inputs: readonly Tensor[], capture: boolean, index: number): Tensor {
   try {
-    const output: unknown = tidy(() => noGrad(() => inMode(model, false, () => model(...inputs))));
+    const output = noGrad(() => {
+      const compute = (): unknown => {
+        const result: unknown = inMode(model, false, () => model(...inputs));
+        decided();
+        return result;
+      };
+      if (!capture) return executed(compute);
+      let plans = plansOf.get(model);
+      if (!plans) plansOf.set(model, (plans = new StepPlans(() => [model], false)));
+      return plans.run(inputs, compute);
+    });
     if (!Array.isArray(output)) return keep(output as Tensor);
     for (const part of output as Tensor[]) part.dispose();
   } catch (error) {

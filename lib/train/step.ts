@@ -1,4 +1,5 @@
 import { noGrad } from '../autograd';
+import { decided, executed } from '../capture';
 import { ConvgradError } from '../errors';
 import { tidy } from '../memory';
 import type { Module } from '../nn';
@@ -6,8 +7,10 @@ import { sigmoid, softmax } from '../ops';
 import { clipGradNorm, type Optimizer } from '../optim';
 import { Tensor } from '../tensor';
 import type { Batch } from './batches';
-import type { Loss } from './losses';
+import { isOfLibrary, type Loss, type LossLike } from './losses';
 import type { Meters, Reading } from './meters';
+import { isLibraryOptimizer } from './optimizers';
+import { StepPlans } from './stepPlans';
 
 /**
  * Runs `body` with all of a module in training or in inference mode, and leaves the modes as they were. Since `body` is
@@ -23,40 +26,76 @@ export function inMode<R>(model: Module, training: boolean, body: () => R): R {
   }
 }
 
-/**
- * Enqueues a training step: forward, loss, backward, update. Nothing waits for the device. When it throws, the parameters
- * are as they were.
- * @param clipNorm the most that the norm of all gradients together may be
- */
-export function trainStep(
-  model: Module,
-  loss: Loss,
-  batch: Batch,
-  optimizer: Optimizer,
-  clipNorm: number | undefined,
-  meters: Meters,
-): Reading {
-  try {
-    return tidy(() => {
-      const { value, prediction } = inMode(model, true, () => forward(model, loss, batch));
-      value.backward();
-      if (clipNorm !== undefined) clipGradNorm(model.trainableParameters(), clipNorm);
-      optimizer.step();
-      return meters.read(value, batch.target, prediction, batch.size);
-    });
-  } finally {
-    optimizer.zeroGrad();
-  }
+export interface StepsOptions {
+  model: Module;
+  loss: Loss;
+  /** Called when the first step is trained. */
+  optimizer: () => Optimizer;
+  /** The most that the norm of all gradients together may be. */
+  clipNorm: number | undefined;
+  /** Whether steps that repeat are recorded and replayed. */
+  capture: boolean;
+  /** What `loss` was made from. */
+  givenLoss: LossLike;
 }
 
-/** Enqueues the evaluation of a batch. */
-export function testStep(model: Module, loss: Loss, batch: Batch, meters: Meters): Reading {
-  return tidy(() =>
-    noGrad(() => {
-      const { value, prediction } = inMode(model, false, () => forward(model, loss, batch));
-      return meters.read(value, batch.target, prediction, batch.size);
-    }),
-  );
+/** The training and evaluation of batches. Nothing waits for the device. */
+export class Steps {
+  private readonly training: StepPlans | null;
+  private readonly testing: StepPlans | null;
+
+  constructor(private readonly options: StepsOptions) {
+    const { model, loss, givenLoss, capture } = options;
+    const plans = (more: () => readonly unknown[]): StepPlans | null =>
+      capture ? new StepPlans(() => [model, givenLoss, ...more()], !isOfLibrary(loss, givenLoss)) : null;
+    this.training = plans(() => [options.optimizer()]);
+    this.testing = plans(() => []);
+  }
+
+  /** Enqueues forward, loss, backward and update. When it throws, the parameters are as they were. */
+  train(batch: Batch, meters: Meters): Reading {
+    return this.measured(this.training, batch, meters, () => {
+      const { model, loss, clipNorm } = this.options;
+      const optimizer = this.options.optimizer();
+      try {
+        const { value, prediction } = inMode(model, true, () => forward(model, loss, batch));
+        if (isLibraryOptimizer(optimizer)) decided();
+        value.backward();
+        if (clipNorm !== undefined) clipGradNorm(model.trainableParameters(), clipNorm);
+        optimizer.step();
+        decided();
+        return { value, prediction: meters.needPrediction ? noGrad(prediction) : null };
+      } finally {
+        optimizer.zeroGrad();
+      }
+    });
+  }
+
+  /** Enqueues an evaluation. */
+  test(batch: Batch, meters: Meters): Reading {
+    return this.measured(this.testing, batch, meters, () =>
+      noGrad(() => {
+        const { model, loss } = this.options;
+        const { value, prediction } = inMode(model, false, () => forward(model, loss, batch));
+        decided();
+        return { value, prediction: meters.needPrediction ? prediction() : null };
+      }),
+    );
+  }
+
+  private measured(
+    plans: StepPlans | null,
+    batch: Batch,
+    meters: Meters,
+    step: () => { value: Tensor; prediction: Tensor | null },
+  ): Reading {
+    return tidy(() => {
+      const { inputs, target, sampleWeight } = batch;
+      const tensors = [...inputs, target, ...(sampleWeight ? [sampleWeight] : [])];
+      const { value, prediction } = plans ? plans.run(tensors, step) : executed(step);
+      return meters.read(value, target, prediction, batch.size);
+    });
+  }
 }
 
 /** The loss, and what the model predicts: computed only when it is asked for where the loss works without it. */

@@ -35,7 +35,7 @@ import { checkBatchSize, predict, type PredictOptions } from './predict';
 import { progressFor } from './progress';
 import type { ArrayInput } from './rows';
 import { Run, type Training } from './run';
-import { testStep, trainStep } from './step';
+import { Steps } from './step';
 import { runSteps } from './stepLoop';
 
 /** What a trainer knows besides the model and the optimizer: the place in the sequence of random orders. */
@@ -68,6 +68,7 @@ export class Trainer {
   private passes = 0;
   private isTraining = false;
   private readonly outputShape: OutputShape;
+  private readonly steps: Steps;
 
   /** @param method what errors call the caller */
   constructor(
@@ -80,6 +81,9 @@ export class Trainer {
     this.metrics = (options.metrics ?? []).map((metric) => resolveMetric(metric, this.loss, `${method}: metric`));
     this.outputShape = outputShapeOf(model);
     this.optimizerPlan = planOptimizer(options.optimizer, `${method}: optimizer`);
+    const { clipNorm, capture = true } = options;
+    const { loss } = this;
+    this.steps = new Steps({ model, loss, givenLoss: options.loss, optimizer: () => this.optimizer, clipNorm, capture });
   }
 
   /** Made when it is first needed, since a model may not have weights before. */
@@ -139,19 +143,17 @@ export class Trainer {
    * be under way at the same time.
    */
   predict(x: Inputs | BatchDataset<unknown>, options: PredictOptions = {}): Promise<Tensor> {
-    return predict(this.model, x, options, this.outputShape);
+    return predict(this.model, x, { capture: this.options.capture ?? true, ...options }, this.outputShape);
   }
 
   /** One step on one batch. Gives the loss before the step, and the metrics. */
   async trainOnBatch(x: Inputs, y: ArrayInput, options: BatchOptions = {}): Promise<Logs> {
-    return await this.onBatch('trainOnBatch', x, y, options, (batch, meters) => this.step(batch, meters));
+    return await this.onBatch('trainOnBatch', x, y, options, (batch, meters) => this.steps.train(batch, meters));
   }
 
   /** The loss and the metrics of one batch, in inference mode. */
   async testOnBatch(x: Inputs, y: ArrayInput, options: BatchOptions = {}): Promise<Logs> {
-    return await this.onBatch('testOnBatch', x, y, options, (batch, meters) =>
-      testStep(this.model, this.loss, batch, meters),
-    );
+    return await this.onBatch('testOnBatch', x, y, options, (batch, meters) => this.steps.test(batch, meters));
   }
 
   /**
@@ -185,10 +187,6 @@ export class Trainer {
     return (this.seed ??= freshSeed());
   }
 
-  private step(batch: Batch, meters: Meters): Reading {
-    return trainStep(this.model, this.loss, batch, this.optimizer, this.options.clipNorm, meters);
-  }
-
   private async onBatch(
     what: string,
     x: Inputs,
@@ -206,7 +204,7 @@ export class Trainer {
   }
 
   private async evaluated(source: BatchSource, signal: AbortSignal | undefined): Promise<Logs> {
-    return await this.measured(source, signal, (batch, meters) => testStep(this.model, this.loss, batch, meters));
+    return await this.measured(source, signal, (batch, meters) => this.steps.test(batch, meters));
   }
 
   private async measured(
@@ -243,7 +241,7 @@ export class Trainer {
         optimizer().lr = rate;
       },
       newMeters: () => new Meters(this.metrics),
-      step: (batch, meters) => this.step(batch, meters),
+      step: (batch, meters) => this.steps.train(batch, meters),
       validate: validation && ((signal) => this.evaluated(validation, signal)),
       nextPass: () => this.passes++,
       save: (path, options) => this.save(path, options),

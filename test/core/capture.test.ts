@@ -36,7 +36,7 @@ function network(): Sequential {
     layers.activation({ activation: 'relu' }),
     layers.maxPooling2d(),
     layers.flatten(),
-    layers.dropout(0.3),
+    layers.dropout({ rate: 0.3 }),
     layers.dense({ units: 5 }),
   ]);
 }
