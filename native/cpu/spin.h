@@ -1,7 +1,9 @@
-// A short busy wait before a thread goes to sleep: waking a sleeping thread costs more than most small kernels run.
+// A short busy wait before a thread goes to sleep: waking a sleeping thread costs more than most small kernels run. It
+// lets others run in between, above all JavaScript's thread, which may want the same core.
 #pragma once
 
 #include <chrono>
+#include <thread>
 
 #if defined(__x86_64__)
 #include <immintrin.h>
@@ -17,15 +19,16 @@ inline void relax() {
 #endif
 }
 
-/// Returns when `ready()` holds, or after some 20 microseconds.
+/// Returns when `ready()` holds, or after some 50 microseconds.
 template <class Ready>
 void spin_until(Ready&& ready) {
-  const auto deadline = std::chrono::steady_clock::now() + std::chrono::microseconds(20);
+  const auto deadline = std::chrono::steady_clock::now() + std::chrono::microseconds(50);
   do {
     for (int i = 0; i < 32; ++i) {
       if (ready()) return;
       relax();
     }
+    std::this_thread::yield();
   } while (std::chrono::steady_clock::now() < deadline);
 }
 
