@@ -59,11 +59,7 @@ export class Recordings {
     if (activity !== 'none') return body(); // part of what is recorded there
     const handles = inputs.map((input) => input.handle);
     const known = this.find(handles);
-    if (known?.isReady && (!check || holds(known, handles, body))) {
-      const results = native.replay(known.plan, handles);
-      this.attempts = 0;
-      return mapTensors(known.result, (it) => (it instanceof ResultNumber ? new Tensor(results[it.index]!) : it)) as R;
-    }
+    if (known?.isReady && (!check || holds(known, handles, body))) return this.replayed(known, handles);
     if (this.attempts < MOST_ATTEMPTS) {
       this.attempts += 1;
       return this.record(handles, body, known);
@@ -76,6 +72,13 @@ export class Recordings {
     );
   }
 
+  /** The result, if it can be replayed without a look at the function. */
+  replay<R>(inputs: readonly Tensor<DType>[]): R | undefined {
+    const handles = inputs.map((input) => input.handle);
+    const known = activity === 'none' ? this.find(handles) : undefined;
+    return known?.isReady ? this.replayed<R>(known, handles) : undefined;
+  }
+
   /** Bytes of planned memory: of the largest recording, since they never run at the same time. */
   get bytes(): number {
     return Math.max(0, ...this.recordings.filter(({ isReady }) => isReady).map(({ plan }) => native.planBytes(plan)));
@@ -83,6 +86,12 @@ export class Recordings {
 
   clear(): void {
     for (const { plan } of this.recordings.splice(0)) native.disposePlan(plan);
+  }
+
+  private replayed<R>({ plan, result }: Recording, handles: readonly Handle[]): R {
+    const results = native.replay(plan, handles);
+    this.attempts = 0;
+    return mapTensors(result, (it) => (it instanceof ResultNumber ? new Tensor(results[it.index]!) : it)) as R;
   }
 
   private find(handles: readonly Handle[]): Recording | undefined {
@@ -172,7 +181,7 @@ export class Plan<A extends Tensor<DType>[] = Tensor<DType>[], R = unknown> {
   /**
    * Does what the function does with these inputs, and returns what it returns: tensors are new ones, without gradients.
    * @throws what the function throws; ERR_STATE where it does something that a replay would not repeat, or when an input
-   *   requires a gradient; ERR_DISPOSED when a tensor that it uses was disposed
+   *   requires a gradient
    */
   run(...inputs: A): R {
     if (this.isDisposed) throw new ConvgradError('ERR_DISPOSED', 'run: this plan was disposed');

@@ -430,6 +430,7 @@ interface NativeAddon extends NativeOps {
   abortRecording(): void;
   /** Whether all before the mark was as when the plan was recorded. */
   endDryRun(plan: PlanHandle): boolean;
+  /** Whether the inputs are like the recorded ones, and all tensors that the plan uses are still there. */
   planFits(plan: PlanHandle, inputs: readonly Handle[]): boolean;
   replay(plan: PlanHandle, inputs: readonly Handle[]): Handle[];
   /** Planned memory. */
@@ -445,6 +446,8 @@ interface NativeAddon extends NativeOps {
 
   synchronize(): void;
   settled(): Promise<void>;
+  /** Commands that the device has not run yet; a replay counts as one. */
+  pending(): number;
   memory(): MemoryInfo;
   trimMemory(): void;
   resetPeakMemory(): void;

@@ -55,17 +55,13 @@ void Program::bind(std::span<void* const> addresses) {
 }
 
 bool Plan::fits(std::span<const Tensor> inputs) const {
-  return std::equal(inputs.begin(), inputs.end(), inputs_.begin(), inputs_.end(), [](auto& given, auto& recorded) {
+  return std::ranges::equal(inputs, inputs_, [](auto& given, auto& recorded) {
     return given.dtype == recorded.dtype && given.shape == recorded.shape;
-  });
+  }) && std::ranges::none_of(outside_, [](auto& outside) { return outside.storage.expired(); });
 }
 
 std::vector<Tensor> Plan::replay(std::span<const Tensor> inputs) {
-  check(fits(inputs), "ERR_SHAPE", "replay: the inputs are not like the recorded ones");
-  for (const Outside& outside : outside_) {
-    check(!outside.storage.expired(), "ERR_DISPOSED", "replay: a tensor that the recorded function uses was disposed");
-  }
-
+  check(fits(inputs), "ERR_STATE", "replay: the plan does not fit these inputs, or a tensor that it uses is gone");
   // The arena goes back as this returns: freeing is stream-ordered.
   const Storage arena(device_, arena_bytes_, /*idle=*/false);
   std::vector<std::shared_ptr<Storage>> fresh;

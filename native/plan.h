@@ -49,11 +49,11 @@ class Program {
 /// A program, with what JavaScript's thread knows of it. What was there before the recording is not kept alive.
 class Plan {
  public:
-  /// Whether these are as many inputs as the recorded ones, of the same dtypes and shapes.
+  /// Whether the inputs are as many as the recorded ones, of the same dtypes and shapes, and whether all tensors from
+  /// outside that the commands use are still there.
   bool fits(std::span<const Tensor> inputs) const;
 
-  /// Enqueues the program for these inputs. Returns the results, in memory of their own. Throws ERR_SHAPE for inputs that
-  /// do not fit, ERR_DISPOSED when a tensor that the commands use is gone.
+  /// Enqueues the program for inputs that fit. Returns the results, in memory of their own. Throws ERR_STATE otherwise.
   std::vector<Tensor> replay(std::span<const Tensor> inputs);
 
   /// Memory that a replay needs, besides its inputs, its results and what was there before.

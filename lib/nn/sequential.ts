@@ -25,6 +25,7 @@ export type SequentialItem = Module | readonly [name: string, layer: Module];
 export class Sequential extends Module {
   readonly #items: { name: string | undefined; layer: Module }[] = [];
   #outputShape: Shape | null = null;
+  #knownNames: string[] | null = null;
 
   constructor(...layers: (SequentialItem | readonly SequentialItem[])[]) {
     super();
@@ -46,6 +47,7 @@ export class Sequential extends Module {
       throw new ConvgradError('ERR_VALUE', `Sequential: wants layers, item ${this.length} is ${typeof layer}`);
     }
     this.#items.push({ name, layer });
+    this.#knownNames = null;
     try {
       this.#names();
       if (this.length === 1 && layer.inputShapes) this.#outputShape = (this.inputShapes = layer.inputShapes)[0]!;
@@ -53,6 +55,7 @@ export class Sequential extends Module {
       if (shape) this.#outputShape = within(this, () => layer.outputShape(shape)) as Shape;
     } catch (error) {
       this.#items.pop();
+      this.#knownNames = null;
       throw error;
     }
     return this;
@@ -133,6 +136,10 @@ export class Sequential extends Module {
 
   /** Layers with a name, and those made by their Keras names, go by name; the others by index. */
   #names(): string[] {
+    return (this.#knownNames ??= this.#findNames());
+  }
+
+  #findNames(): string[] {
     const names = new Map<Module, string>();
     const byName = this.#items.filter(({ name, layer }) => name !== undefined || layer.kerasType !== undefined);
     const unique = [...new Map(byName.map((item) => [item.layer, item])).values()];

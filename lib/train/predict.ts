@@ -3,11 +3,13 @@ import { decided, executed } from '../capture';
 import { synchronize } from '../device';
 import { ConvgradError } from '../errors';
 import { keep, tidy } from '../memory';
+import { native } from '../native';
 import type { Module } from '../nn';
 import { cast, concat } from '../ops';
-import type { Tensor } from '../tensor';
+import { Tensor } from '../tensor';
 import { inputRows, type Inputs, type OutputShape } from './batches';
 import { inputPass, isDataset, type BatchDataset } from './datasetBatches';
+import type { Rows } from './rows';
 import { inMode } from './step';
 import { StepPlans } from './stepPlans';
 
@@ -26,16 +28,36 @@ export async function predict(
   outputShape: OutputShape,
 ): Promise<Tensor> {
   checkBatchSize(batchSize, 'predict');
-  const batches = isDataset<unknown>(x) ? inputPass(x, 'predict: x') : arrayPass(x, batchSize, outputShape);
+  if (isDataset<unknown>(x)) return await outputsOf(model, inputPass(x, 'predict: x'), capture);
+  // Whoever reads an output waits for it. Who does not may run away from the device only so far.
+  if (native.pending() > MOST_PENDING) await synchronize();
+  const known = capture ? replayed(model, x, batchSize) : undefined;
+  if (known) return known;
+  const inputs = await inputRows(x, 'predict: x');
+  outputShape(
+    inputs.map(({ shape }) => shape),
+    'predict: x',
+  );
+  const { count } = inputs[0]!;
+  if (count > batchSize) return await outputsOf(model, arrayPass(inputs, batchSize), capture);
+  return outputOf(model, batchOf(inputs, 0, count), capture, 0);
+}
+
+/** Commands on their way, beyond which a prediction waits for the device. */
+const MOST_PENDING = 64;
+
+/** The output for a batch like one before, at the cost of its replay alone. */
+function replayed(model: Module, x: Inputs, batchSize: number): Tensor | undefined {
+  const isBatch = x instanceof Tensor && !x.isDisposed && x.dtype === 'float32' && (x.shape[0] ?? 0) <= batchSize;
+  return isBatch ? noGrad(() => plansOf.get(model)?.replay<Tensor>([x])) : undefined;
+}
+
+async function outputsOf(model: Module, batches: AsyncIterable<readonly Tensor[]>, capture: boolean): Promise<Tensor> {
   const outputs: Tensor[] = [];
   try {
     let before = Promise.resolve();
     for await (const inputs of batches) {
-      try {
-        outputs.push(outputOf(model, inputs, capture, outputs.length));
-      } finally {
-        for (const input of inputs) input.dispose();
-      }
+      outputs.push(outputOf(model, inputs, capture, outputs.length));
       // The device works on this batch while the next one is prepared, and no further.
       await before;
       before = synchronize();
@@ -49,21 +71,21 @@ export async function predict(
   }
 }
 
-async function* arrayPass(x: Inputs, batchSize: number, outputShape: OutputShape) {
-  const inputs = await inputRows(x, 'predict: x');
-  outputShape(
-    inputs.map(({ shape }) => shape),
-    'predict: x',
-  );
+async function* arrayPass(inputs: readonly Rows[], batchSize: number) {
   const { count } = inputs[0]!;
   for (let begin = 0; begin < count; begin += batchSize) {
-    const end = Math.min(begin + batchSize, count);
-    yield tidy(() => noGrad(() => inputs.map((rows) => cast(rows.slice(begin, end), 'float32'))));
+    yield batchOf(inputs, begin, Math.min(begin + batchSize, count));
   }
 }
 
+function batchOf(inputs: readonly Rows[], begin: number, end: number): readonly Tensor[] {
+  return tidy(() => noGrad(() => inputs.map((rows) => cast(rows.slice(begin, end), 'float32'))));
+}
+
+/** Of every model that has predicted. */
 const plansOf = new WeakMap<Module, StepPlans>();
 
+/** Disposes the inputs. */
 function outputOf(model: Module, inputs: readonly Tensor[], capture: boolean, index: number): Tensor {
   try {
     const output = noGrad(() => {
@@ -82,6 +104,8 @@ function outputOf(model: Module, inputs: readonly Tensor[], capture: boolean, in
   } catch (error) {
     if (!(error instanceof ConvgradError)) throw error;
     throw new ConvgradError(error.code, `predict: batch ${index}: ${error.message}`, { cause: error });
+  } finally {
+    for (const input of inputs) input.dispose();
   }
   throw new ConvgradError('ERR_VALUE', 'predict: the model has several outputs: call it, and get them all');
 }

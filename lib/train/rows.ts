@@ -78,6 +78,7 @@ export class DeviceRows implements Rows {
   }
 
   slice(begin: number, end: number): Tensor<DType> {
+    if (end - begin === this.source.shape[0]) return this.source.detach(); // all of it, without a copy
     return slice(this.source, [this.first + begin], [end - begin]);
   }
 

@@ -2,6 +2,7 @@ import * as nn from '../nn';
 import { Group, Optimizer } from '../optim/optimizer';
 import { Tensor } from '../tensor';
 
+const { Graph, Module, Sequential } = nn;
 const libraryClasses: ReadonlySet<unknown> = new Set<unknown>(Object.values(nn));
 
 /**
@@ -33,23 +34,24 @@ export class Snapshot {
   }
 
   private note(value: unknown): void {
-    if (!Object.is(this.seen[this.position], value) || this.position >= this.seen.length) {
-      this.seen[this.position] = value;
+    const { seen, position } = this;
+    if (position === seen.length || !Object.is(seen[position], value)) {
+      seen[position] = value;
       this.isSame = false;
     }
-    this.position += 1;
+    this.position = position + 1;
   }
 
   private walk(value: unknown): void {
     this.note(value);
-    if ((typeof value !== 'object' || value === null) && !(value instanceof nn.Module)) return;
-    if (this.visited.has(value)) return;
+    const isObject = (typeof value === 'object' && value !== null) || value instanceof Module;
+    if (!isObject || this.visited.has(value)) return;
     this.visited.add(value);
     if (value instanceof Tensor) {
       this.note(value.requiresGrad);
       this.note(value.grad);
       this.note(value.isDisposed);
-    } else if (value instanceof nn.Module) {
+    } else if (value instanceof Module) {
       this.walkModule(value);
     } else if (Array.isArray(value) || value instanceof Set) {
       for (const item of value) this.walk(item);
@@ -72,17 +74,16 @@ export class Snapshot {
     if (module.hasHooks) this.hasHooks = true;
     if (!libraryClasses.has(module.constructor) || module.callsBack) this.hasOwnCode = true;
     this.walkProperties(module);
-    if (module instanceof nn.Sequential || module instanceof nn.Graph) for (const layer of module.layers) this.walk(layer);
+    if (module instanceof Sequential || module instanceof Graph) for (const layer of module.layers) this.walk(layer);
   }
 
   private walkProperties(object: object): void {
-    const isModule = object instanceof nn.Module;
+    const isModule = object instanceof Module;
     for (const key of Object.keys(object)) {
       if (isModule && key === 'training') continue; // every step sets it
       const value = (object as Record<string, unknown>)[key];
-      this.note(key);
       this.walk(value);
-      if (typeof value === 'function' && !(value instanceof nn.Module) && key in Object.getPrototypeOf(object)) {
+      if (typeof value === 'function' && !(value instanceof Module) && key in Object.getPrototypeOf(object)) {
         this.hasOwnCode = true; // a method was replaced
       }
     }

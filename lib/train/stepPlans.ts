@@ -21,9 +21,22 @@ export class StepPlans {
   ) {}
 
   run<R>(inputs: readonly Tensor<DType>[], step: () => R): R {
-    const { snapshot, recordings } = this;
-    if (!snapshot.update(this.dependencies())) recordings.clear();
-    if (snapshot.hasHooks) return executed(step);
-    return recordings.run(inputs, step, this.hasOwnCode || snapshot.hasOwnCode);
+    this.look();
+    if (this.snapshot.hasHooks) return executed(step);
+    return this.recordings.run(inputs, step, this.takesOwnCode);
+  }
+
+  /** The result of a step, if nothing but a replay is needed for it. */
+  replay<R>(inputs: readonly Tensor<DType>[]): R | undefined {
+    this.look();
+    return this.snapshot.hasHooks || this.takesOwnCode ? undefined : this.recordings.replay<R>(inputs);
+  }
+
+  private look(): void {
+    if (!this.snapshot.update(this.dependencies())) this.recordings.clear();
+  }
+
+  private get takesOwnCode(): boolean {
+    return this.hasOwnCode || this.snapshot.hasOwnCode;
   }
 }

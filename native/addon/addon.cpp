@@ -37,6 +37,12 @@ Napi::Value settled(const Napi::CallbackInfo& info) {
   });
 }
 
+/// pending(): how many entries of the stream have not run yet.
+Napi::Value pending(const Napi::CallbackInfo& info) {
+  const Device& device = *Environment::of(info.Env()).device();
+  return Napi::Number::New(info.Env(), static_cast<double>(device.submitted() - device.completed()));
+}
+
 Napi::Value memory(const Napi::CallbackInfo& info) {
   return guarded(info, [&]() -> Napi::Value {
     const MemoryStats& stats = Environment::of(info.Env()).device()->allocator().stats();
@@ -160,6 +166,7 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   add("randomWords", random_words);
   add("synchronize", synchronize);
   add("settled", settled);
+  add("pending", pending);
   add("memory", memory);
   add("trimMemory", trim_memory);
   add("resetPeakMemory", reset_peak_memory);
