@@ -5,7 +5,6 @@
 #include <functional>
 #include <memory>
 #include <string>
-#include <vector>
 
 #include "allocator.h"
 #include "command.h"
@@ -33,8 +32,8 @@ class Device : public MemorySource {
   /// result.
   virtual void enqueue(std::shared_ptr<Command> command) = 0;
 
-  /// Hands recorded commands to the stream, as one entry of it that runs them with these addresses. Otherwise as above.
-  virtual void replay(std::shared_ptr<Program> program, std::vector<void*> addresses) = 0;
+  /// Hands recorded commands to the stream, as one entry of it that binds and runs them. Otherwise as above.
+  virtual void replay(std::shared_ptr<Program> program, Binding binding) = 0;
 
   /// Writes an idle tensor (Tensor::allocate with `idle`) from host memory before returning.
   virtual void upload(const Tensor& destination, const void* source) = 0;

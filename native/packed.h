@@ -29,6 +29,12 @@ class PackedCopies {
     return false;
   }
 
+  /// The same, without counting as a use.
+  bool was_used(int user, uint64_t version) const {
+    const auto entry = last_used_.find(user);
+    return entry != last_used_.end() && entry->second == version;
+  }
+
   /// The device's thread: the copy of this version. `pack(float*)` makes it where there is none yet.
   template <class Pack>
   const float* get(const Key& key, uint64_t version, size_t floats, Pack&& pack) {
@@ -79,6 +85,7 @@ struct PackedUse {
   std::shared_ptr<PackedCopies> copies;
   uint64_t version = 0;
   bool keep = false;
+  int user = 0;
 };
 
 }  // namespace convgrad

@@ -43,41 +43,57 @@ size_t plan_memory(std::span<Lifetime> lifetimes) {
 
 // ---- Program and Plan ----
 
-void Program::bind(std::span<void* const> addresses) {
+void Program::bind(const Binding& binding) {
   for (const Patch& patch : patches_) {
-    auto* address = static_cast<std::byte*>(addresses[patch.slot]) + patch.offset;
+    auto* address = static_cast<std::byte*>(binding.addresses[patch.slot]) + patch.offset;
     if (patch.view) {
       patch.view->data = address;
     } else {
       patch.scratch->workspace = address;
     }
   }
+  for (size_t i = 0; i < packed_.size(); ++i) {
+    if (binding.packed[i].copies) packed_[i]->copies = binding.packed[i].copies;
+    packed_[i]->version = binding.packed[i].version;
+  }
 }
 
 bool Plan::fits(std::span<const Tensor> inputs) const {
-  return std::ranges::equal(inputs, inputs_, [](auto& given, auto& recorded) {
+  const bool are_alike = std::ranges::equal(inputs, inputs_, [](auto& given, auto& recorded) {
     return given.dtype == recorded.dtype && given.shape == recorded.shape;
-  }) && std::ranges::none_of(outside_, [](auto& outside) { return outside.storage.expired(); });
+  });
+  if (!are_alike) return false;
+  for (const Outside& outside : outside_) {
+    if (outside.storage.expired()) return false;
+  }
+  return std::ranges::none_of(packed_, [&](const Packed& packed) {
+    const PackedUse use = packed_use(packed, inputs);
+    return use.copies && !packed.keep && use.copies->was_used(packed.user, use.version);
+  });
 }
 
 std::vector<Tensor> Plan::replay(std::span<const Tensor> inputs) {
-  check(fits(inputs), "ERR_STATE", "replay: the plan does not fit these inputs, or a tensor that it uses is gone");
+  check(fits(inputs), "ERR_STATE", "replay: the plan does not fit these inputs, or is out of date");
   // The arena goes back as this returns: freeing is stream-ordered.
   const Storage arena(device_, arena_bytes_, /*idle=*/false);
   std::vector<std::shared_ptr<Storage>> fresh;
-  std::vector<void*> addresses = {arena.data};
-  for (const Tensor& input : inputs) addresses.push_back(input.storage->data);
+  Binding binding{{arena.data}, {}};
+  for (const Tensor& input : inputs) binding.addresses.push_back(input.storage->data);
   for (size_t bytes : fresh_bytes_) {
     fresh.push_back(std::make_shared<Storage>(device_, bytes, /*idle=*/false));
-    addresses.push_back(fresh.back()->data);
+    binding.addresses.push_back(fresh.back()->data);
   }
-  device_->replay(program_, std::move(addresses));
+  ++replays_;
+  for (const Packed& packed : packed_) {
+    const PackedUse use = packed_use(packed, inputs);
+    if (use.copies) use.copies->used_before(use.user, use.version);
+    binding.packed.push_back(use);
+  }
+  device_->replay(program_, std::move(binding));
 
-  for (size_t i = 0; i < inputs.size(); ++i) {
-    if (inputs_[i].written) ++inputs[i].storage->version;
-  }
+  for (size_t i = 0; i < inputs.size(); ++i) inputs[i].storage->version += inputs_[i].writes;
   for (const Outside& outside : outside_) {
-    if (outside.written) ++outside.storage.lock()->version;
+    if (outside.writes) outside.storage.lock()->version += outside.writes;
   }
   std::vector<Tensor> results;
   for (const Result& recorded : results_) results.push_back(result(recorded, inputs, fresh));
@@ -92,6 +108,16 @@ Tensor Plan::result(const Result& recorded, std::span<const Tensor> inputs,
   return {storage, recorded.dtype, recorded.shape};
 }
 
+/// Copies of what the program makes stay the command's own; no two replays have the same version of it.
+PackedUse Plan::packed_use(const Packed& recorded, std::span<const Tensor> inputs) const {
+  constexpr int kMostWrites = 32;
+  const auto storage =
+      recorded.input >= 0 ? inputs[static_cast<size_t>(recorded.input)].storage : recorded.outside.lock();
+  if (!storage) return {nullptr, (replays_ << kMostWrites) + recorded.version, recorded.keep, recorded.user};
+  if (!storage->packed) storage->packed = std::make_shared<PackedCopies>();
+  return {storage->packed, storage->version + recorded.version, recorded.keep, recorded.user};
+}
+
 // ---- Recorder ----
 
 Recorder::Recorder(std::shared_ptr<Device> device, std::span<const Tensor> inputs, RecordingMode mode)
@@ -100,7 +126,7 @@ Recorder::Recorder(std::shared_ptr<Device> device, std::span<const Tensor> input
     if (block_at_.contains(input.storage->data)) refuse("has two inputs that share their memory");
     const uint32_t block = new_block(Kind::input, input);
     blocks_[block].slot = static_cast<int>(block) + 1;  // after the arena
-    plan_->inputs_.push_back({input.dtype, input.shape, false});
+    plan_->inputs_.push_back({input.dtype, input.shape, 0});
   }
 }
 
@@ -117,7 +143,7 @@ void Recorder::mix(uint64_t value) {
 
 uint32_t Recorder::new_block(Kind kind, const Tensor& tensor) {
   const auto block = static_cast<uint32_t>(blocks_.size());
-  blocks_.push_back({kind, tensor.storage->bytes, tensor.storage});
+  blocks_.push_back({kind, tensor.storage->bytes, tensor.storage, tensor.storage->version});
   block_at_[tensor.storage->data] = block;
   return block;
 }
@@ -125,7 +151,7 @@ uint32_t Recorder::new_block(Kind kind, const Tensor& tensor) {
 void Recorder::operand(const Tensor& tensor, bool written) {
   const auto known = block_at_.find(tensor.storage->data);
   const uint32_t block = known != block_at_.end() ? known->second : new_block(Kind::outside, tensor);
-  blocks_[block].written |= written;
+  blocks_[block].writes += written;
 }
 
 void Recorder::output(const Tensor& tensor) { new_block(Kind::made, tensor); }
@@ -148,6 +174,7 @@ void Recorder::add(std::shared_ptr<Command> command) {
   for (const char* c = command->op_name; *c; ++c) mix(static_cast<uint64_t>(*c));
   use(command->operands().in);
   use(command->operands().out);
+  if (command->operands().packed.copies) use_packed(command->operands());
   ++commands_;
   if (runs()) plan_->program_->commands_.push_back(std::move(command));
 }
@@ -168,6 +195,19 @@ void Recorder::use(Views& views) {
       mix(static_cast<uint64_t>(view.shape.rank()));
       for (int64_t dim : view.shape) mix(static_cast<uint64_t>(dim));
     }
+  }
+}
+
+void Recorder::use_packed(Operands& operands) {
+  PackedUse& packed = operands.packed;
+  for (int i = 0; i < operands.in.count(); ++i) {
+    if (!operands.in.has(i)) continue;
+    const uint32_t block = block_at_.at(operands.in[i].data);
+    const auto storage = blocks_[block].storage.lock();
+    if (!storage || storage->packed != packed.copies) continue;
+    plan_->program_->packed_.push_back(&packed);
+    packed_blocks_.push_back(block);
+    return;
   }
 }
 
@@ -210,19 +250,19 @@ bool Recorder::place_blocks(Plan& plan) {
   for (size_t i = 0; i < blocks_.size(); ++i) {
     const Block& block = blocks_[i];
     auto storage = block.storage.lock();
-    if (block.kind == Kind::input) plan.inputs_[static_cast<size_t>(block.slot - 1)].written = block.written;
+    if (block.kind == Kind::input) plan.inputs_[static_cast<size_t>(block.slot - 1)].writes = block.writes;
     if (block.kind == Kind::outside) {
       if (!storage) return false;
-      plan.outside_.push_back({storage, block.written});
+      plan.outside_.push_back({storage, block.writes});
     }
     if (block.kind == Kind::constant) {
-      if (block.written) return false;  // it would not be what it was
+      if (block.writes) return false;  // it would not be what it was
       plan.leaves_tensors_ |= storage.use_count() > 2;
     }
     if (block.kind != Kind::made || block.slot >= 0) continue;
     if (storage) {
       plan.leaves_tensors_ = true;
-      plan.outside_.push_back({storage, true});
+      plan.outside_.push_back({storage, 1 + block.writes});
       plan.kept_.push_back(std::move(storage));
     } else {
       in_arena[i] = static_cast<int>(lifetimes.size());
@@ -248,6 +288,14 @@ bool Recorder::place_blocks(Plan& plan) {
   for (const auto& command : program.commands_) {
     Operands& operands = command->operands();
     if (operands.workspace_bytes) program.patches_.push_back({nullptr, &operands, 0, (scratch++)->offset});
+  }
+  for (size_t i = 0; i < packed_blocks_.size(); ++i) {
+    const Block& block = blocks_[packed_blocks_[i]];
+    const PackedUse& use = *program.packed_[i];
+    Plan::Packed packed{-1, {}, use.version - block.version, use.keep, use.user};
+    if (block.kind == Kind::input) packed.input = block.slot - 1;
+    if (block.kind == Kind::outside || block.kind == Kind::constant) packed.outside = block.storage;
+    plan.packed_.push_back(packed);
   }
   return true;
 }

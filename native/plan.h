@@ -27,12 +27,18 @@ struct Lifetime {
 /// Largest first, each into the smallest gap that holds it (Pisarchyk and Lee, 2020). Returns the size of the block.
 size_t plan_memory(std::span<Lifetime> lifetimes);
 
-/// The commands. The memory of a replay comes as a list of addresses, so that replays that wait in the queue do not
-/// disturb each other: the arena's, the inputs', the results'.
+/// What differs from replay to replay. It comes with each of them, so that those that wait in the queue do not disturb
+/// each other.
+struct Binding {
+  std::vector<void*> addresses;   // of the arena, the inputs, the results
+  std::vector<PackedUse> packed;  // of the commands that have one, in order; no copies: those that it had
+};
+
+/// The commands.
 class Program {
  public:
-  /// Puts the addresses where the commands look for them. For the device, right before it runs them.
-  void bind(std::span<void* const> addresses);
+  /// Puts everything where the commands look for it. For the device, right before it runs them.
+  void bind(const Binding& binding);
   std::span<const std::shared_ptr<Command>> commands() const { return commands_; }
 
  private:
@@ -44,13 +50,14 @@ class Program {
   };
   std::vector<std::shared_ptr<Command>> commands_;
   std::vector<Patch> patches_;
+  std::vector<PackedUse*> packed_;
 };
 
 /// A program, with what JavaScript's thread knows of it. What was there before the recording is not kept alive.
 class Plan {
  public:
-  /// Whether the inputs are as many as the recorded ones, of the same dtypes and shapes, and whether all tensors from
-  /// outside that the commands use are still there.
+  /// Whether the inputs are as many as the recorded ones, of the same dtypes and shapes; whether all tensors from outside
+  /// that the commands use are still there; and whether no weight that they pack each time would by now be kept packed.
   bool fits(std::span<const Tensor> inputs) const;
 
   /// Enqueues the program for inputs that fit. Returns the results, in memory of their own. Throws ERR_STATE otherwise.
@@ -71,11 +78,19 @@ class Plan {
   struct Input {
     DType dtype;
     Shape shape;
-    bool written;
+    uint64_t writes;  // by how much the version goes up with a replay
   };
   struct Outside {
     std::weak_ptr<Storage> storage;
-    bool written;
+    uint64_t writes;
+  };
+  /// A command's use of packed copies of an input, of what was there before, or else of what the program makes.
+  struct Packed {
+    int input = -1;
+    std::weak_ptr<Storage> outside;
+    uint64_t version;  // when the command was recorded: since the program began, or, of what it makes, since that
+    bool keep;
+    int user;
   };
   struct Result {
     DType dtype;
@@ -86,6 +101,7 @@ class Plan {
 
   Tensor result(const Result& result, std::span<const Tensor> inputs,
                 std::span<const std::shared_ptr<Storage>> fresh) const;
+  PackedUse packed_use(const Packed& recorded, std::span<const Tensor> inputs) const;
 
   std::shared_ptr<Device> device_;
   std::shared_ptr<Program> program_ = std::make_shared<Program>();
@@ -97,6 +113,8 @@ class Plan {
   std::vector<std::shared_ptr<Storage>> kept_;  // constants, and what the recorded run left behind
   std::vector<size_t> fresh_bytes_;
   std::vector<Result> results_;
+  std::vector<Packed> packed_;
+  uint64_t replays_ = 0;
 };
 
 /// What a recording is for.
@@ -143,7 +161,7 @@ class Recorder {
   void mark() {
     if (marked_digest_ == 0) marked_digest_ = digest_;
   }
-  uint64_t marked_digest() const { return marked_digest_; }
+  uint64_t digest() const { return digest_; }
 
   /// Null where a replay would not do the same, also since memory from outside was freed or a constant overwritten.
   std::unique_ptr<Plan> finish(std::span<const Tensor> results);
@@ -155,7 +173,8 @@ class Recorder {
     Kind kind;
     size_t bytes;
     std::weak_ptr<Storage> storage;
-    bool written = false;
+    uint64_t version;     // when it was first seen
+    uint64_t writes = 0;
     int first = -1, last = -1;  // commands that use it
     int slot = -1;              // of the addresses of a replay; of inputs and results
   };
@@ -167,6 +186,7 @@ class Recorder {
   void mix(uint64_t value);
   uint32_t new_block(Kind kind, const Tensor& tensor);
   void use(Views& views);
+  void use_packed(Operands& operands);
   Plan::Result result_of(const Tensor& tensor, Plan& plan);
   bool place_blocks(Plan& plan);
 
@@ -178,6 +198,7 @@ class Recorder {
   std::vector<Block> blocks_;
   std::unordered_map<const void*, uint32_t> block_at_;  // the latest with this address
   std::vector<Use> uses_;
+  std::vector<uint32_t> packed_blocks_;  // of the program's uses of packed copies
   uintptr_t next_placeholder_ = 0;
   uint64_t digest_ = 0, marked_digest_ = 0;
 };

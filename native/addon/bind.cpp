@@ -100,9 +100,10 @@ View Call::read_tensor(const Napi::Value& value, const OperandSpec& spec) {
 }
 
 PackedUse Call::packed_use(int operand, int user) {
+  if (recorder_ && !recorder_->runs()) return {};
   Storage& storage = *tensor_of(info_[static_cast<size_t>(operand)], op_, operands_[operand]).storage;
   if (!storage.packed) storage.packed = std::make_shared<PackedCopies>();
-  return {storage.packed, storage.version, storage.packed->used_before(user, storage.version)};
+  return {storage.packed, storage.version, storage.packed->used_before(user, storage.version), user};
 }
 
 void Call::allocate_outputs(const std::vector<TensorSpec>& specs, Views& views) {

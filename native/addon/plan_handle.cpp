@@ -82,12 +82,12 @@ Napi::Value abort_recording(const Napi::CallbackInfo& info) {
   return info.Env().Undefined();
 }
 
-/// endDryRun(plan): whether all up to markRecording() was as in the recording of the plan.
+/// endDryRun(plan): whether all until now was as in the recording of the plan until its mark.
 Napi::Value end_dry_run(const Napi::CallbackInfo& info) {
   return guarded(info, [&]() -> Napi::Value {
     const auto recorder = Environment::of(info.Env()).exchange_recorder(nullptr);
     check(recorder != nullptr, "ERR_STATE", "endDryRun: nothing is being recorded");
-    return Napi::Boolean::New(info.Env(), recorder->marked_digest() == plan_of(info[0]).marked_digest());
+    return Napi::Boolean::New(info.Env(), recorder->digest() == plan_of(info[0]).marked_digest());
   });
 }
 

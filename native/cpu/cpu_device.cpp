@@ -68,10 +68,10 @@ class CpuDevice final : public Device {
     push({std::move(command), nullptr});
   }
 
-  void replay(std::shared_ptr<Program> program, std::vector<void*> addresses) override {
+  void replay(std::shared_ptr<Program> program, Binding binding) override {
     throw_pending_error();
-    push({nullptr, [this, program = std::move(program), addresses = std::move(addresses)](const Error*) {
-            program->bind(addresses);
+    push({nullptr, [this, program = std::move(program), binding = std::move(binding)](const Error*) {
+            program->bind(binding);
             for (const auto& command : program->commands()) run_command(*command);
           }});
   }
