@@ -59,7 +59,8 @@ export class Recordings {
     if (activity !== 'none') return body(); // part of what is recorded there
     const handles = inputs.map((input) => input.handle);
     const known = this.find(handles);
-    if (known?.isReady && (!check || holds(known, handles, body))) return this.replayed(known, handles);
+    const results = known?.isReady && (!check || holds(known, handles, body)) ? native.replay(known.plan, handles) : null;
+    if (results) return this.replayed(known!, results);
     if (this.attempts < MOST_ATTEMPTS) {
       this.attempts += 1;
       return this.record(handles, body, known);
@@ -76,7 +77,8 @@ export class Recordings {
   replay<R>(inputs: readonly Tensor<DType>[]): R | undefined {
     const handles = inputs.map((input) => input.handle);
     const known = activity === 'none' ? this.find(handles) : undefined;
-    return known?.isReady ? this.replayed<R>(known, handles) : undefined;
+    const results = known?.isReady ? native.replay(known.plan, handles) : null;
+    return results ? this.replayed<R>(known!, results) : undefined;
   }
 
   /** Bytes of planned memory: of the largest recording, since they never run at the same time. */
@@ -88,8 +90,7 @@ export class Recordings {
     for (const { plan } of this.recordings.splice(0)) native.disposePlan(plan);
   }
 
-  private replayed<R>({ plan, result }: Recording, handles: readonly Handle[]): R {
-    const results = native.replay(plan, handles);
+  private replayed<R>({ result }: Recording, results: readonly Handle[]): R {
     this.attempts = 0;
     return mapTensors(result, (it) => (it instanceof ResultNumber ? new Tensor(results[it.index]!) : it)) as R;
   }

@@ -25,8 +25,9 @@ let settingChanges = 0;
 
 /** The number of threads that kernels use, the dispatcher included. Results do not depend on it. */
 export function setThreads(count: number): void {
+  const before = native.deviceInfo().threads;
   native.setThreads(count);
-  settingChanges += 1;
+  if (count !== before) settingChanges += 1;
 }
 
 /** @internal How often a setting was changed that recorded plans depend on, such as threads, which their memory is for. */

@@ -432,7 +432,8 @@ interface NativeAddon extends NativeOps {
   endDryRun(plan: PlanHandle): boolean;
   /** Whether the inputs are like the recorded ones, and all tensors that the plan uses are still there. */
   planFits(plan: PlanHandle, inputs: readonly Handle[]): boolean;
-  replay(plan: PlanHandle, inputs: readonly Handle[]): Handle[];
+  /** The results; null when it is worth recording anew, since a weight would be kept packed by now. */
+  replay(plan: PlanHandle, inputs: readonly Handle[]): Handle[] | null;
   /** Planned memory. */
   planBytes(plan: PlanHandle): number;
   /** Whether the same commands on the same tensors were recorded. */

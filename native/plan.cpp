@@ -62,18 +62,19 @@ bool Plan::fits(std::span<const Tensor> inputs) const {
   const bool are_alike = std::ranges::equal(inputs, inputs_, [](auto& given, auto& recorded) {
     return given.dtype == recorded.dtype && given.shape == recorded.shape;
   });
-  if (!are_alike) return false;
-  for (const Outside& outside : outside_) {
-    if (outside.storage.expired()) return false;
-  }
-  return std::ranges::none_of(packed_, [&](const Packed& packed) {
-    const PackedUse use = packed_use(packed, inputs);
-    return use.copies && !packed.keep && use.copies->was_used(packed.user, use.version);
+  return are_alike && std::ranges::none_of(outside_, [](auto& outside) { return outside.storage.expired(); });
+}
+
+bool Plan::is_outdated() const {
+  return std::ranges::any_of(packed_, [](const Packed& packed) {
+    const auto storage = packed.outside.lock();
+    return storage && !packed.keep && storage->packed->was_used(packed.user, storage->version + packed.version);
   });
 }
 
 std::vector<Tensor> Plan::replay(std::span<const Tensor> inputs) {
-  check(fits(inputs), "ERR_STATE", "replay: the plan does not fit these inputs, or is out of date");
+  check(fits(inputs), "ERR_STATE", "replay: the plan does not fit these inputs");
+
   // The arena goes back as this returns: freeing is stream-ordered.
   const Storage arena(device_, arena_bytes_, /*idle=*/false);
   std::vector<std::shared_ptr<Storage>> fresh;
@@ -131,9 +132,12 @@ Recorder::Recorder(std::shared_ptr<Device> device, std::span<const Tensor> input
 }
 
 void Recorder::refuse(const char* what) {
-  check(mode_ == RecordingMode::lenient, "ERR_STATE", "capture: the function ", what,
-        ", which a replay would not repeat: do that outside of it");
-  refused_ = true;
+  refused_ = what;
+  if (mode_ != RecordingMode::lenient) throw_refusal();
+}
+
+void Recorder::throw_refusal() const {
+  fail("ERR_STATE", "capture: the function ", refused_, ", which a replay would not repeat: do that outside of it");
 }
 
 void Recorder::mix(uint64_t value) {
@@ -214,6 +218,7 @@ void Recorder::use_packed(Operands& operands) {
 std::unique_ptr<Plan> Recorder::finish(std::span<const Tensor> results) {
   mark();
   for (const Tensor& tensor : results) plan_->results_.push_back(result_of(tensor, *plan_));
+  if (refused_ && mode_ == RecordingMode::strict) throw_refusal();  // the function may have caught it
   if (refused_ || !place_blocks(*plan_)) return nullptr;
   plan_->device_ = device_;
   plan_->digest_ = digest_;

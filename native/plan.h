@@ -56,9 +56,11 @@ class Program {
 /// A program, with what JavaScript's thread knows of it. What was there before the recording is not kept alive.
 class Plan {
  public:
-  /// Whether the inputs are as many as the recorded ones, of the same dtypes and shapes; whether all tensors from outside
-  /// that the commands use are still there; and whether no weight that they pack each time would by now be kept packed.
+  /// Whether the inputs are as many as the recorded ones, of the same dtypes and shapes, and all tensors from outside that
+  /// the commands use are still there.
   bool fits(std::span<const Tensor> inputs) const;
+  /// Whether a command packs a weight each time that by now would be kept packed: then it is worth a new recording.
+  bool is_outdated() const;
 
   /// Enqueues the program for inputs that fit. Returns the results, in memory of their own. Throws ERR_STATE otherwise.
   std::vector<Tensor> replay(std::span<const Tensor> inputs);
@@ -183,6 +185,7 @@ class Recorder {
     uint32_t block;
   };
 
+  [[noreturn]] void throw_refusal() const;
   void mix(uint64_t value);
   uint32_t new_block(Kind kind, const Tensor& tensor);
   void use(Views& views);
@@ -192,7 +195,7 @@ class Recorder {
 
   std::shared_ptr<Device> device_;
   RecordingMode mode_;
-  bool refused_ = false;
+  const char* refused_ = nullptr;
   int commands_ = 0;
   std::unique_ptr<Plan> plan_ = std::make_unique<Plan>();
   std::vector<Block> blocks_;

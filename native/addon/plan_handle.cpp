@@ -91,10 +91,12 @@ Napi::Value end_dry_run(const Napi::CallbackInfo& info) {
   });
 }
 
-/// replay(plan, inputs): the results.
+/// replay(plan, inputs): the results, or null when the plan is outdated.
 Napi::Value replay(const Napi::CallbackInfo& info) {
   return guarded(info, [&]() -> Napi::Value {
-    auto results = plan_of(info[0]).replay(tensors_of(info[1], "replay", "inputs"));
+    Plan& plan = plan_of(info[0]);
+    if (plan.is_outdated()) return info.Env().Null();
+    auto results = plan.replay(tensors_of(info[1], "replay", "inputs"));
     Environment::of(info.Env()).report_memory();
     Napi::Array array = Napi::Array::New(info.Env(), results.size());
     for (uint32_t i = 0; i < results.size(); ++i) array.Set(i, make_handle(info.Env(), std::move(results[i])));
