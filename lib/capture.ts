@@ -59,7 +59,8 @@ export class Recordings {
     if (activity !== 'none') return body(); // part of what is recorded there
     const handles = inputs.map((input) => input.handle);
     const known = this.find(handles);
-    const results = known?.isReady && (!check || holds(known, handles, body)) ? native.replay(known.plan, handles) : null;
+    const results =
+      known?.isReady && (!check || holds(known, handles, body)) ? native.replay(known.plan, handles) : null;
     if (results) return this.replayed(known!, results);
     if (this.attempts < MOST_ATTEMPTS) {
       this.attempts += 1;

@@ -13,12 +13,8 @@ constexpr size_t kAlignment = 64;
 
 size_t aligned(size_t bytes) { return (bytes + kAlignment - 1) / kAlignment * kAlignment; }
 
-}  // namespace
-
-size_t plan_memory(std::span<Lifetime> lifetimes) {
-  std::vector<Lifetime*> order;
-  for (Lifetime& lifetime : lifetimes) order.push_back(&lifetime);
-  std::stable_sort(order.begin(), order.end(), [](auto* a, auto* b) { return a->bytes > b->bytes; });
+/// Puts the stretches, in this order, each into the smallest gap that holds it. Returns the size of the block.
+size_t place(std::span<Lifetime* const> order) {
   std::vector<const Lifetime*> placed;  // by their offsets
   size_t total = 0;
   for (Lifetime* lifetime : order) {
@@ -39,6 +35,29 @@ size_t plan_memory(std::span<Lifetime> lifetimes) {
     placed.insert(behind, lifetime);
   }
   return total;
+}
+
+size_t duration(const Lifetime* lifetime) { return static_cast<size_t>(lifetime->last - lifetime->first + 1); }
+
+}  // namespace
+
+size_t plan_memory(std::span<Lifetime> lifetimes) {
+  std::vector<Lifetime*> order;
+  for (Lifetime& lifetime : lifetimes) order.push_back(&lifetime);
+  std::vector<size_t> offsets(lifetimes.size());
+  size_t smallest = ~size_t{0};
+  const auto attempt = [&](auto&& weight) {
+    std::stable_sort(order.begin(), order.end(), [&](auto* a, auto* b) { return weight(a) > weight(b); });
+    const size_t total = place(order);
+    if (total >= smallest) return;
+    smallest = total;
+    std::ranges::transform(lifetimes, offsets.begin(), &Lifetime::offset);
+  };
+  attempt([](const Lifetime* lifetime) { return lifetime->bytes; });
+  attempt([](const Lifetime* lifetime) { return lifetime->bytes * duration(lifetime); });
+  attempt([](const Lifetime* lifetime) { return duration(lifetime); });
+  for (size_t i = 0; i < lifetimes.size(); ++i) lifetimes[i].offset = offsets[i];
+  return smallest;
 }
 
 // ---- Program and Plan ----

@@ -1,5 +1,5 @@
-// A sequence of commands that is recorded as JavaScript enqueues it, and replayed as one entry of the stream: shapes are
-// not inferred again, and all that lives only within the sequence shares one block of planned memory.
+// A sequence of commands that is recorded as JavaScript enqueues it, and replayed as one entry of the stream: shapes
+// are not inferred again, and all that lives only within the sequence shares one block of planned memory.
 #pragma once
 
 #include <bit>
@@ -24,7 +24,7 @@ struct Lifetime {
 };
 
 /// Gives every stretch a place, aligned to 64 bytes, in one block of memory: those whose lifetimes overlap do not.
-/// Largest first, each into the smallest gap that holds it (Pisarchyk and Lee, 2020). Returns the size of the block.
+/// Tries the orders of size (Pisarchyk and Lee, 2020), of duration, and of both. Returns the size of the block.
 size_t plan_memory(std::span<Lifetime> lifetimes);
 
 /// What differs from replay to replay. It comes with each of them, so that those that wait in the queue do not disturb
@@ -56,8 +56,8 @@ class Program {
 /// A program, with what JavaScript's thread knows of it. What was there before the recording is not kept alive.
 class Plan {
  public:
-  /// Whether the inputs are as many as the recorded ones, of the same dtypes and shapes, and all tensors from outside that
-  /// the commands use are still there.
+  /// Whether the inputs are as many as the recorded ones, of the same dtypes and shapes, and all tensors from outside
+  /// that the commands use are still there.
   bool fits(std::span<const Tensor> inputs) const;
   /// Whether a command packs a weight each time that by now would be kept packed: then it is worth a new recording.
   bool is_outdated() const;
@@ -97,7 +97,7 @@ class Plan {
   struct Result {
     DType dtype;
     Shape shape;
-    int input = -1, fresh = -1;       // an input, or a block of memory that is made for every replay, or
+    int input = -1, fresh = -1;      // an input, or a block of memory that is made for every replay, or
     std::weak_ptr<Storage> outside;  // what was there before
   };
 
@@ -175,7 +175,7 @@ class Recorder {
     Kind kind;
     size_t bytes;
     std::weak_ptr<Storage> storage;
-    uint64_t version;     // when it was first seen
+    uint64_t version;  // when it was first seen
     uint64_t writes = 0;
     int first = -1, last = -1;  // commands that use it
     int slot = -1;              // of the addresses of a replay; of inputs and results

@@ -83,7 +83,14 @@ export class Trainer {
     this.optimizerPlan = planOptimizer(options.optimizer, `${method}: optimizer`);
     const { clipNorm, capture = true } = options;
     const { loss } = this;
-    this.steps = new Steps({ model, loss, givenLoss: options.loss, optimizer: () => this.optimizer, clipNorm, capture });
+    this.steps = new Steps({
+      model,
+      loss,
+      givenLoss: options.loss,
+      optimizer: () => this.optimizer,
+      clipNorm,
+      capture,
+    });
   }
 
   /** Made when it is first needed, since a model may not have weights before. */

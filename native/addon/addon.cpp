@@ -99,7 +99,8 @@ Napi::Value random_words(const Napi::CallbackInfo& info) {
     read_argument(info[1], "randomWords", "seedHigh", seed_high);
     read_argument(info[2], "randomWords", "block", block);
     read_argument(info[3], "randomWords", "count", count);
-    if (Recorder* recorder = Environment::of(info.Env()).recorder()) recorder->refuse("draws random numbers on the host");
+    if (Recorder* recorder = Environment::of(info.Env()).recorder())
+      recorder->refuse("draws random numbers on the host");
     check(count >= 0 && count < int64_t{1} << 30, "ERR_VALUE", "randomWords: count must be in [0, 2^30), got ", count);
     Napi::Uint32Array words = Napi::Uint32Array::New(info.Env(), static_cast<size_t>(count));
     const cpu::PhiloxPosition at = {

@@ -132,9 +132,8 @@ Napi::Value same_plan(const Napi::CallbackInfo& info) {
 }
 
 Napi::Value leaves_tensors(const Napi::CallbackInfo& info) {
-  return guarded(info, [&]() -> Napi::Value {
-    return Napi::Boolean::New(info.Env(), plan_of(info[0]).leaves_tensors());
-  });
+  return guarded(info,
+                 [&]() -> Napi::Value { return Napi::Boolean::New(info.Env(), plan_of(info[0]).leaves_tensors()); });
 }
 
 }  // namespace

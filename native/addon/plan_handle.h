@@ -5,7 +5,8 @@
 
 namespace convgrad::addon {
 
-/// beginRecording, markRecording, endRecording, abortRecording; and of plans: replay, disposePlan, planBytes and the like.
+/// beginRecording, markRecording, endRecording, abortRecording; and of plans: replay, disposePlan, planBytes and the
+/// like.
 void export_plan_functions(Napi::Env env, Napi::Object exports);
 
 }  // namespace convgrad::addon

@@ -180,7 +180,8 @@ Tensor& readable_tensor_of(const Napi::Value& value, const char* op, std::string
   Tensor& tensor = tensor_of(value, op, operand);
   if (tensor.storage->is_placeholder) {
     const Recorder* recorder = Environment::of(value.Env()).recorder();
-    check(recorder && !recorder->runs(), "ERR_STATE", op, ": ", operand, " has no elements: it was made while a recorded function was checked, and kept");
+    check(recorder && !recorder->runs(), "ERR_STATE", op, ": ", operand,
+          " has no elements: it was made while a recorded function was checked, and kept");
   }
   return tensor;
 }

@@ -104,18 +104,21 @@ async function trajectory(
 }
 
 describe('a captured training step', () => {
-  it.each([false, true])('computes what it computes uncaptured, bit for bit (clears gradients first: %s)', async (first) => {
-    const eager = training(first);
-    const wanted = await trajectory(eager, eager.step);
-    eager.dispose();
-    const captured = training(first);
-    using plan = capture(captured.step);
-    const found = await trajectory(captured, (x, labels) => plan.run(x, labels));
-    captured.dispose();
-    expect(plan.bytes).toBeGreaterThan(0);
-    expect(found).toEqual(wanted);
-    expect(found.get('losses')!.every(Number.isFinite)).toBe(true);
-  });
+  it.each([false, true])(
+    'computes what it computes uncaptured, bit for bit (clears gradients first: %s)',
+    async (first) => {
+      const eager = training(first);
+      const wanted = await trajectory(eager, eager.step);
+      eager.dispose();
+      const captured = training(first);
+      using plan = capture(captured.step);
+      const found = await trajectory(captured, (x, labels) => plan.run(x, labels));
+      captured.dispose();
+      expect(plan.bytes).toBeGreaterThan(0);
+      expect(found).toEqual(wanted);
+      expect(found.get('losses')!.every(Number.isFinite)).toBe(true);
+    },
+  );
 
   it('needs less memory than step by step', async () => {
     const { step, dispose } = training();
@@ -220,7 +223,8 @@ describe('a captured function', () => {
           const made = transpose(x, [1, 0]);
           return [matmul(x, weight), matmul(weight, x), add(matmul(x, made), matmul(weight, made))];
         });
-        for (const [k, result] of found.entries()) expect(await result.data(), `seed ${data.seed}`).toEqual(await wanted[k]!.data());
+        for (const [k, result] of found.entries())
+          expect(await result.data(), `seed ${data.seed}`).toEqual(await wanted[k]!.data());
         for (const used of [...found, ...wanted]) used.dispose();
       }
     }
@@ -294,7 +298,10 @@ describe('a captured function', () => {
     // Random programs: each op takes earlier results, some of them long ago, and each result counts in the end.
     const data = new TestData();
     for (let round = 0; round < 20; round++) {
-      const ops = Array.from({ length: 30 }, () => [data.integer(0, 3), data.next(), data.next(), data.integer(1, 40)] as const);
+      const ops = Array.from(
+        { length: 30 },
+        () => [data.integer(0, 3), data.next(), data.next(), data.integer(1, 40)] as const,
+      );
       const program = (x: Tensor): Tensor => {
         const values = [x];
         for (const [kind, first, second, size] of ops) {
@@ -302,7 +309,13 @@ describe('a captured function', () => {
           const b = values[Math.floor(second * values.length)]!;
           const scalar = (t: Tensor): Tensor => (t.size === 1 ? t : sum(t));
           values.push(
-            kind === 0 ? add(a, scalar(b)) : kind === 1 ? sub(relu(a), 1) : kind === 2 ? add(full([size, 9], 1), scalar(a)) : scalar(a),
+            kind === 0
+              ? add(a, scalar(b))
+              : kind === 1
+                ? sub(relu(a), 1)
+                : kind === 2
+                  ? add(full([size, 9], 1), scalar(a))
+                  : scalar(a),
           );
         }
         return values.map((value) => sum(value)).reduce((total, value) => add(mul(total, 0.5), value));
