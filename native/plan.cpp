@@ -250,7 +250,7 @@ Plan::Result Recorder::result_of(const Tensor& tensor, Plan& plan) {
   const uint32_t index = block_at_.at(tensor.storage->data);
   mix(index);
   Block& block = blocks_[index];
-  Plan::Result result{tensor.dtype, tensor.shape};
+  Plan::Result result{tensor.dtype, tensor.shape, -1, -1, {}};
   const int inputs = static_cast<int>(plan.inputs_.size());
   if (block.kind == Kind::input) {
     result.input = block.slot - 1;

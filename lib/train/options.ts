@@ -85,6 +85,7 @@ const TRAINER_OPTIONS = Object.keys({
   loss: true,
   metrics: true,
   clipNorm: true,
+  capture: true,
 } satisfies Record<keyof TrainerOptions, true>);
 
 /** @throws ERR_VALUE naming the option; names and objects are looked at where they are used */
