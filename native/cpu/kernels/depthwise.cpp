@@ -1,4 +1,5 @@
-// Depthwise convolution: vectors of channels; a tile of pixels shares each load of the weight.
+// Depthwise convolution over vectors of channels. The runs do any taps. Rows of a few taps side by side go in tiles of
+// pixels: an element of x is loaded once for all taps and pixels that see it, a tap's weight once for all pixels.
 #include "cpu/kernels/depthwise.h"
 
 #include "cpu/simd.h"
@@ -85,9 +86,146 @@ void weight_run(const DepthwiseWeightRun& g) {
   if (channel < g.channels) weight_strips<1>(g, channel, PartialVector{g.channels - channel});
 }
 
+// Pixels of a tile. All widths of the usual networks are multiples of it: 112, 56, 28, 14 and 7.
+constexpr int kTile = 7;
+
+/// Columns of x that a tile sees.
+template <int kTaps, int kStride, int kPixels>
+constexpr int kColumns = (kPixels - 1) * kStride + kTaps;
+
+/// Whether column `column` of a tile's window is tap `tap` of one of its pixels.
+template <int kStride, int kPixels>
+constexpr bool sees(int column, int tap) {
+  return column >= tap && (column - tap) % kStride == 0 && (column - tap) / kStride < kPixels;
+}
+
+/// The next row of pixels begins `kStride` rows of x further down: by then its new rows are in the second-level cache.
+template <int kStride, int kPixels>
+CONVGRAD_INLINE void prefetch_below(const float* x, int64_t x_row, int64_t x_step) {
+#pragma GCC unroll 32
+  for (int r = 0; r < kStride; ++r) {
+#pragma GCC unroll 32
+    for (int i = 0; i < kPixels * kStride; ++i) __builtin_prefetch(x + r * x_row + i * x_step, 0, 2);
+  }
+}
+
+template <int kTaps, int kStride, int kPixels, bool kEdge, class LanesOf>
+CONVGRAD_INLINE void row_tile(const DepthwiseRow& g, int64_t pixel, int64_t channel, LanesOf lanes) {
+  const int64_t start = g.offset + pixel * kStride;
+  VecF sum[kPixels] = {};
+  const float* x = g.x + start * g.x_step + channel;
+  const float* weight = g.weight + channel;
+  for (int64_t r = 0; r < g.rows; ++r, x += g.x_row, weight += g.weight_row) {
+    VecF w[kTaps];
+#pragma GCC unroll 32
+    for (int s = 0; s < kTaps; ++s) w[s] = lanes.load(weight + s * g.weight_step);
+#pragma GCC unroll 32
+    for (int column = 0; column < kColumns<kTaps, kStride, kPixels>; ++column) {
+      if (kEdge && (start + column < 0 || start + column >= g.width)) continue;
+      const VecF v = lanes.load(x + column * g.x_step);
+#pragma GCC unroll 32
+      for (int s = 0; s < kTaps; ++s) {
+        if (sees<kStride, kPixels>(column, s)) sum[(column - s) / kStride] += v * w[s];
+      }
+    }
+  }
+  if (!kEdge) prefetch_below<kStride, kPixels>(x, g.x_row, g.x_step);
+  float* y = g.y + pixel * g.y_step + channel;
+  if (g.bias) {
+    const VecF bias = lanes.load(g.bias + channel);
+#pragma GCC unroll 32
+    for (int i = 0; i < kPixels; ++i) sum[i] += bias;
+  }
+  if (g.residual) {
+    const float* residual = g.residual + pixel * g.y_step + channel;
+#pragma GCC unroll 32
+    for (int i = 0; i < kPixels; ++i) sum[i] += lanes.load(residual + i * g.y_step);
+  }
+  if (g.limited) {
+    const VecF low = splat(g.low), high = splat(g.high);
+#pragma GCC unroll 32
+    for (int i = 0; i < kPixels; ++i) sum[i] = min(max(sum[i], low), high);
+  }
+#pragma GCC unroll 32
+  for (int i = 0; i < kPixels; ++i) lanes.store(y + i * g.y_step, sum[i]);
+}
+
+/// dy stays in registers for all rows of the kernel.
+template <int kTaps, int kStride, int kPixels, bool kEdge, class LanesOf>
+CONVGRAD_INLINE void row_tile(const DepthwiseWeightRow& g, int64_t pixel, int64_t channel, LanesOf lanes) {
+  const int64_t start = g.offset + pixel * kStride;
+  const float* x = g.x + start * g.x_step + channel;
+  const float* dy = g.dy + pixel * g.dy_step + channel;
+  float* dweight = g.dweight + channel;
+  VecF d[kPixels];
+#pragma GCC unroll 32
+  for (int i = 0; i < kPixels; ++i) d[i] = lanes.load(dy + i * g.dy_step);
+  for (int64_t r = 0; r < g.rows; ++r, x += g.x_row, dweight += g.weight_row) {
+    VecF sum[kTaps];
+#pragma GCC unroll 32
+    for (int s = 0; s < kTaps; ++s) sum[s] = lanes.load(dweight + s * g.weight_step);
+#pragma GCC unroll 32
+    for (int column = 0; column < kColumns<kTaps, kStride, kPixels>; ++column) {
+      if (kEdge && (start + column < 0 || start + column >= g.width)) continue;
+      const VecF v = lanes.load(x + column * g.x_step);
+#pragma GCC unroll 32
+      for (int s = 0; s < kTaps; ++s) {
+        if (sees<kStride, kPixels>(column, s)) sum[s] += v * d[(column - s) / kStride];
+      }
+    }
+#pragma GCC unroll 32
+    for (int s = 0; s < kTaps; ++s) lanes.store(dweight + s * g.weight_step, sum[s]);
+  }
+  if (!kEdge) prefetch_below<kStride, kPixels>(x, g.x_row, g.x_step);
+}
+
+template <int kTaps, int kStride, class Row>
+CONVGRAD_INLINE void whole_tile(const Row& g, int64_t pixel) {
+  const int64_t start = g.offset + pixel * kStride;
+  if (start < 0 || start + kColumns < kTaps, kStride, kTile >> g.width) {
+    each_vector(g.channels, [&](int64_t c, auto lanes)
+                                CONVGRAD_LAMBDA { row_tile<kTaps, kStride, kTile, true>(g, pixel, c, lanes); });
+  } else {
+    each_vector(g.channels, [&](int64_t c, auto lanes)
+                                CONVGRAD_LAMBDA { row_tile<kTaps, kStride, kTile, false>(g, pixel, c, lanes); });
+  }
+}
+
+template <int kTaps, int kStride, class Row>
+CONVGRAD_INLINE void single_pixels(const Row& g, int64_t pixel) {
+  for (; pixel < g.pixels; ++pixel) {
+    each_vector(g.channels,
+                [&](int64_t c, auto lanes) CONVGRAD_LAMBDA { row_tile<kTaps, kStride, 1, true>(g, pixel, c, lanes); });
+  }
+}
+
+template <int kTaps, int kStride>
+void row(const DepthwiseRow& g) {
+  if (g.pixels < kTile) return single_pixels<kTaps, kStride>(g, 0);
+  for (int64_t pixel = 0; pixel < g.pixels; pixel += kTile) {
+    // The last tile may compute some pixels again.
+    whole_tile<kTaps, kStride>(g, pixel < g.pixels - kTile ? pixel : g.pixels - kTile);
+  }
+}
+
+template <int kTaps, int kStride>
+void weight_row(const DepthwiseWeightRow& g) {
+  int64_t pixel = 0;
+  for (; pixel + kTile <= g.pixels; pixel += kTile) whole_tile<kTaps, kStride>(g, pixel);
+  single_pixels<kTaps, kStride>(g, pixel);
+}
+
 }  // namespace
 
 extern const DepthwiseKernels depthwise_kernels;
-const DepthwiseKernels depthwise_kernels = {.run = run, .weight_run = weight_run};
+const DepthwiseKernels depthwise_kernels = {
+    .run = run,
+    .weight_run = weight_run,
+    // One and two taps: the gradient of the input with stride 2 sees so many of a kernel's three, and two and three of
+    // five.
+    .row = {{row<1, 1>, row<2, 1>, row<3, 1>, nullptr, row<5, 1>}, {nullptr, nullptr, row<3, 2>, nullptr, row<5, 2>}},
+    .weight_row = {{nullptr, nullptr, weight_row<3, 1>, nullptr, weight_row<5, 1>},
+                   {nullptr, nullptr, weight_row<3, 2>, nullptr, weight_row<5, 2>}},
+};
 
 }  // namespace convgrad::cpu::CONVGRAD_ISA_NAMESPACE

@@ -28,9 +28,42 @@ struct DepthwiseWeightRun {
   int64_t taps, x_tap_step, weight_tap_step;
 };
 
+/// A row of pixels: y[i] = Σ_r Σ_s x[r·x_row + (offset + i·stride + s)·x_step] · weight[r·weight_row + s·weight_step],
+/// channel by channel, then bias, residual (laid out as y) and limits. Columns of x outside of [0, width) count as
+/// zero. Steps are in floats.
+struct DepthwiseRow {
+  const float* x;
+  const float* weight;
+  float* y;
+  int64_t pixels, channels;
+  int64_t rows, x_row, weight_row;
+  int64_t offset, width;
+  int64_t x_step, weight_step, y_step;
+  const float* bias;
+  const float* residual;
+  bool limited;
+  float low, high;
+};
+
+/// dweight[r·weight_row + s·weight_step] += Σ_i x[r·x_row + (offset + i·stride + s)·x_step] · dy[i·dy_step], as above.
+struct DepthwiseWeightRow {
+  const float* x;
+  const float* dy;
+  float* dweight;
+  int64_t pixels, channels;
+  int64_t rows, x_row, weight_row;
+  int64_t offset, width;
+  int64_t x_step, weight_step, dy_step;
+};
+
+constexpr int kDepthwiseTaps = 5, kDepthwiseStrides = 2;
+
 struct DepthwiseKernels {
   void (*run)(const DepthwiseRun& run);
   void (*weight_run)(const DepthwiseWeightRun& run);
+  /// For rows of so many taps: [stride - 1][taps - 1]. Null where the runs do it.
+  void (*row[kDepthwiseStrides][kDepthwiseTaps])(const DepthwiseRow& row);
+  void (*weight_row[kDepthwiseStrides][kDepthwiseTaps])(const DepthwiseWeightRow& row);
 };
 
 }  // namespace convgrad::cpu
