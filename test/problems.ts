@@ -139,6 +139,39 @@ export const depthwiseConvs: ConvProblem[] = [
   conv('depthwise, stride 3, dilation 2', [13, 12, 5], 5, [2, 3], { groups: 5, stride: 3, dilation: 2, padding: 1 }),
   conv('depthwise, multiplier 2', [8, 7, 5], 10, [3, 3], { n: 2, groups: 5, padding: 'same' }),
   conv('depthwise, multiplier 3, stride 2', [8, 9, 3], 9, [3, 3], { n: 2, groups: 3, stride: 2 }),
+  // Tiles of seven pixels: fewer, one over, one short, several; channels around the length of a vector and of a chunk.
+  ...[
+    [7, 17, 3, 1],
+    [15, 33, 3, 1],
+    [21, 3, 3, 2],
+    [16, 130, 5, 1],
+    [31, 16, 5, 2],
+    [4, 150, 5, 1],
+    [15, 1, 5, 2],
+  ].map(([w, c, k, stride]) =>
+    conv(`depthwise ${k}x${k}, stride ${stride}, ${c} channels, width ${w}`, [6, w!, c!], c!, [k!, k!], {
+      n: 2,
+      groups: c!,
+      padding: 'same',
+      stride: stride!,
+    }),
+  ),
+  conv('depthwise 3x5, asymmetric padding', [7, 13, 17], 17, [3, 5], {
+    n: 2,
+    groups: 17,
+    padding: [
+      [2, 0],
+      [1, 4],
+    ],
+  }),
+  conv('depthwise, vertical stride and dilation', [20, 16, 18], 18, [3, 3], {
+    groups: 18,
+    stride: [3, 2],
+    dilation: [2, 1],
+    padding: 2,
+  }),
+  conv('depthwise, stride larger than the kernel', [17, 25, 9], 9, [2, 3], { n: 2, groups: 9, stride: 4 }),
+  conv('depthwise, multiplier 3, width 15', [9, 15, 6], 18, [3, 3], { groups: 6, padding: 'same', stride: [1, 2] }),
   conv('depthwise, wide padding', [2, 3, 4], 4, [2, 2], { groups: 4, padding: 3 }),
 ];
 

@@ -23,22 +23,26 @@ constexpr int64_t kMaxSplits = 32;        // of the pixels, for the gradient of 
 constexpr int64_t kSplitPixels = 256;     // pixels that are worth a split
 constexpr int64_t kTaskFloats = 1 << 15;  // of the output, a task at most,
 constexpr int64_t kMinTaskFloats = 2048;  // and at least, where there would be fewer tasks than
-constexpr int64_t kWantedTasks = 16;
-constexpr int64_t kFewRows = 32;  // so few rows that their channels are shared out, too
-constexpr int64_t kChunk = 128;   // channels
+constexpr int64_t kWantedTasks = 8;
+constexpr int64_t kFewRows = 7;               // fewer rows than this share out their channels, too, so many to a task
+constexpr int64_t kStreamedFloats = 1 << 23;  // outputs that no cache holds until they are read
+constexpr int64_t kSharedChannels = 128;
+constexpr int64_t kCachedFloats = 6144;  // three quarters of a small first-level cache
 
 int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
-/// The channels in `count` chunks of equal size, the last one perhaps smaller: whole vectors of any instruction set.
-struct Chunks {
-  int64_t channels, count = 1, size;
+/// The channels in blocks of at most `most`, of whole vectors of any instruction set.
+struct Blocks {
+  int64_t channels, count, size;
 
-  Chunks(int64_t channels, bool split) : channels(channels), size(channels) {
-    if (!split || channels <= kChunk) return;
-    size = ceil_div(ceil_div(channels, ceil_div(channels, kChunk)), 16) * 16;
+  Blocks(int64_t channels, int64_t most) : channels(channels) {
+    constexpr int64_t kVector = 16;
+    most = std::max(kVector, most / kVector * kVector);
+    size = ceil_div(ceil_div(channels, ceil_div(channels, most)), kVector) * kVector;
     count = ceil_div(channels, size);
   }
-  int64_t size_of(int64_t chunk) const { return std::min(size, channels - chunk * size); }
+  int64_t begin(int64_t block) const { return block * size; }
+  int64_t size_of(int64_t block) const { return std::min(size, channels - block * size); }
 };
 
 /// The pixels first, first + spacing, … along one axis of an output. Tap t of the i-th sees element
@@ -167,19 +171,20 @@ class Correlation : CorrelationProblem {
     }
     for (const TapAxis& axis : rows) height_ += axis.pixels;
     for (const TapAxis& axis : columns) width_ += axis.pixels;
+    const bool aligned = channels % 16 == 0 && reinterpret_cast<uintptr_t>(y) % 64 == 0;
+    streaming_ = fuses() && aligned && images * height_ * width_ * channels >= kStreamedFloats;
   }
 
   void run() const {
     const int64_t all = images * height_;
-    const Chunks chunks(channels, all < kFewRows);
-    const int64_t units = chunks.count * all, floats = width_ * chunks.size;
-    const int64_t grain =
-        std::clamp(units / kWantedTasks, ceil_div(kMinTaskFloats, floats), std::max<int64_t>(1, kTaskFloats / floats));
-    parallel_ranges(units, grain, [&](int64_t begin, int64_t end) {
-      for (int64_t unit = begin; unit < end; ++unit) {
-        const int64_t chunk = unit / all;
-        row(unit % all, chunk * chunks.size, chunks.size_of(chunk));
-      }
+    const Blocks blocks(channels, all < kFewRows ? kSharedChannels : channels);
+    const int64_t floats = width_ * blocks.size;  // of a row, for one task
+    const int64_t most = std::max<int64_t>(1, kTaskFloats / floats);
+    const int64_t grain = std::clamp(all / kWantedTasks, std::min(most, ceil_div(kMinTaskFloats, floats)), most);
+    const int64_t groups = ceil_div(all, grain);
+    parallel_for(groups * blocks.count, [&](int64_t task, int) {
+      const int64_t begin = task % groups * grain, block = task / groups;
+      for (int64_t i = begin; i < std::min(begin + grain, all); ++i) row(i, blocks.begin(block), blocks.size_of(block));
     });
   }
 
@@ -238,7 +243,8 @@ class Correlation : CorrelationProblem {
             .residual = fuse && epilogue.residual ? epilogue.residual + at : nullptr,
             .limited = fuse && epilogue.activation != Activation::none,
             .low = 0,
-            .high = epilogue.activation == Activation::relu6 ? 6.0f : INFINITY});
+            .high = epilogue.activation == Activation::relu6 ? 6.0f : INFINITY,
+            .streaming = streaming_});
   }
 
   void runs(const Place& place, const TapAxis& axis, const std::vector<Run>& runs) const {
@@ -261,7 +267,7 @@ class Correlation : CorrelationProblem {
   int64_t height_ = 0, width_ = 0;
   std::vector<void (*)(const DepthwiseRow&)> tiles_;  // a phase of the columns
   std::vector<std::vector<Run>> runs_;
-  bool fused_ = true;
+  bool fused_ = true, streaming_ = false;
 };
 
 }  // namespace
@@ -381,10 +387,11 @@ void conv2d_direct(const Args<Conv2dBackwardWeight>& args) {
     x = repeated;
   }
   const WeightGradient gradient(c, x, args.in[1].as<float>());
-  const Chunks chunks(c.k, true);
-  parallel_for(splits.count * chunks.count, [&](int64_t task, int) {
-    const int64_t split = task / chunks.count, chunk = task % chunks.count;
-    const int64_t channel = chunk * chunks.size, count = chunks.size_of(chunk);
+  // Blocks of x's rows and dy's stay in the first-level cache: going down, only the new ones come from further away.
+  const Blocks blocks(c.k, kCachedFloats / ((c.r + 1) * c.w));
+  parallel_for(splits.count * blocks.count, [&](int64_t task, int) {
+    const int64_t split = task / blocks.count, block = task % blocks.count;
+    const int64_t channel = blocks.begin(block), count = blocks.size_of(block);
     float* dweight = partial + split * splits.weight_size;
     for (int64_t tap = 0; tap < c.r * c.s; ++tap) std::fill_n(dweight + tap * c.k + channel, count, 0.0f);
     const int64_t end = std::min(splits.rows, (split + 1) * splits.split_rows);

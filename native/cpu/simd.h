@@ -90,6 +90,31 @@ CONVGRAD_INLINE void store_partial(int32_t* destination, VecI v, int64_t count) 
 CONVGRAD_INLINE VecF splat(float x) { return x - VecF{}; }
 CONVGRAD_INLINE VecI splat(int32_t x) { return x - VecI{}; }
 
+/// Stores a vector past the caches, to an address aligned as a vector is; fence_streams() before others may read it.
+CONVGRAD_INLINE void store_streaming(float* destination, VecF v) {
+#if defined(__AVX512F__)
+  _mm512_stream_ps(destination, (__m512)v);
+#elif defined(CONVGRAD_ISA_AVX2)
+  _mm256_stream_ps(destination, (__m256)v);
+#else
+  __builtin_memcpy(destination, &v, sizeof v);
+#endif
+}
+CONVGRAD_INLINE void fence_streams() {
+#if defined(CONVGRAD_ISA_AVX512) || defined(CONVGRAD_ISA_AVX2)
+  _mm_sfence();
+#endif
+}
+
+/// Keeps a vector that serves several operations in a register: GCC would rather load it again for each of them.
+CONVGRAD_INLINE void keep_in_register(VecF& v) {
+#if defined(__x86_64__)
+  asm("" : "+v"(v));
+#else
+  asm("" : "+w"(v));
+#endif
+}
+
 // A comparison gives lanes of all ones or zeros; the ternary operator selects. NaN compares false, so the order of the
 // operands decides whether it survives: these keep a NaN in `a`.
 CONVGRAD_INLINE VecF max(VecF a, VecF b) { return a < b ? b : a; }
@@ -144,6 +169,9 @@ struct WholeVector {
   CONVGRAD_INLINE VecI load(const int32_t* source) const { return load_vector<VecI>(source); }
   CONVGRAD_INLINE void store(float* destination, VecF v) const { __builtin_memcpy(destination, &v, sizeof v); }
   CONVGRAD_INLINE void store(int32_t* destination, VecI v) const { __builtin_memcpy(destination, &v, sizeof v); }
+  CONVGRAD_INLINE void store_streaming(float* destination, VecF v) const {
+    CONVGRAD_ISA_NAMESPACE::store_streaming(destination, v);
+  }
   /// The lanes that count, for reductions: the others become `other`.
   CONVGRAD_INLINE VecF keep(VecF v, float) const { return v; }
 
@@ -162,6 +190,7 @@ struct PartialVector {
   CONVGRAD_INLINE VecF load(const float* source) const { return load_partial(source, count); }
   CONVGRAD_INLINE VecI load(const int32_t* source) const { return load_partial(source, count); }
   CONVGRAD_INLINE void store(float* destination, VecF v) const { store_partial(destination, v, count); }
+  CONVGRAD_INLINE void store_streaming(float* destination, VecF v) const { store(destination, v); }
   CONVGRAD_INLINE void store(int32_t* destination, VecI v) const { store_partial(destination, v, count); }
   CONVGRAD_INLINE VecF keep(VecF v, float other) const {
     return lane_numbers() < static_cast<int32_t>(count) ? v : splat(other);

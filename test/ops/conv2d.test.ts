@@ -192,6 +192,19 @@ describe('gradients of conv2d', () => {
   });
 });
 
+describe('a depthwise output too large for the caches', () => {
+  it('is the same as any other', () => {
+    const data = new TestData();
+    const shape = [2, 362, 362, 32]; // some more than 2^23 numbers
+    const x = tensor(data.integers(sizeOf(shape), -3, 3), shape);
+    const weight = tensor(data.integers(3 * 3 * 32, -2, 2), [3, 3, 1, 32]);
+    const bias = tensor(data.integers(32), [32]);
+    const all = { groups: 32, padding: 1, activation: 'relu6' } as const;
+    const direct = conv2d(x, weight, bias, { ...all, algorithm: 'direct' });
+    expectExact(direct, conv2d(x, weight, bias, { ...all, algorithm: 'im2col' }).dataSync(), `seed ${data.seed}`);
+  });
+});
+
 describe('conv2d refuses bad input', () => {
   const x = cg.zeros([4, 32, 32, 3]);
   const weight = cg.zeros([3, 3, 3, 8]);

@@ -122,7 +122,8 @@ CONVGRAD_INLINE void row_tile(const DepthwiseRow& g, int64_t pixel, int64_t chan
 #pragma GCC unroll 32
     for (int column = 0; column < kColumns<kTaps, kStride, kPixels>; ++column) {
       if (kEdge && (start + column < 0 || start + column >= g.width)) continue;
-      const VecF v = lanes.load(x + column * g.x_step);
+      VecF v = lanes.load(x + column * g.x_step);
+      keep_in_register(v);
 #pragma GCC unroll 32
       for (int s = 0; s < kTaps; ++s) {
         if (sees<kStride, kPixels>(column, s)) sum[(column - s) / kStride] += v * w[s];
@@ -146,8 +147,13 @@ CONVGRAD_INLINE void row_tile(const DepthwiseRow& g, int64_t pixel, int64_t chan
 #pragma GCC unroll 32
     for (int i = 0; i < kPixels; ++i) sum[i] = min(max(sum[i], low), high);
   }
+  if (g.streaming) {
 #pragma GCC unroll 32
-  for (int i = 0; i < kPixels; ++i) lanes.store(y + i * g.y_step, sum[i]);
+    for (int i = 0; i < kPixels; ++i) lanes.store_streaming(y + i * g.y_step, sum[i]);
+  } else {
+#pragma GCC unroll 32
+    for (int i = 0; i < kPixels; ++i) lanes.store(y + i * g.y_step, sum[i]);
+  }
 }
 
 /// dy stays in registers for all rows of the kernel.
@@ -167,7 +173,8 @@ CONVGRAD_INLINE void row_tile(const DepthwiseWeightRow& g, int64_t pixel, int64_
 #pragma GCC unroll 32
     for (int column = 0; column < kColumns<kTaps, kStride, kPixels>; ++column) {
       if (kEdge && (start + column < 0 || start + column >= g.width)) continue;
-      const VecF v = lanes.load(x + column * g.x_step);
+      VecF v = lanes.load(x + column * g.x_step);
+      keep_in_register(v);
 #pragma GCC unroll 32
       for (int s = 0; s < kTaps; ++s) {
         if (sees<kStride, kPixels>(column, s)) sum[s] += v * d[(column - s) / kStride];
@@ -201,11 +208,12 @@ CONVGRAD_INLINE void single_pixels(const Row& g, int64_t pixel) {
 
 template <int kTaps, int kStride>
 void row(const DepthwiseRow& g) {
-  if (g.pixels < kTile) return single_pixels<kTaps, kStride>(g, 0);
-  for (int64_t pixel = 0; pixel < g.pixels; pixel += kTile) {
+  if (g.pixels < kTile) single_pixels<kTaps, kStride>(g, 0);
+  for (int64_t pixel = 0; g.pixels >= kTile && pixel < g.pixels; pixel += kTile) {
     // The last tile may compute some pixels again.
     whole_tile<kTaps, kStride>(g, pixel < g.pixels - kTile ? pixel : g.pixels - kTile);
   }
+  if (g.streaming) fence_streams();
 }
 
 template <int kTaps, int kStride>

@@ -43,6 +43,7 @@ struct DepthwiseRow {
   const float* residual;
   bool limited;
   float low, high;
+  bool streaming;  // y is stored past the caches; its channels are whole, aligned vectors
 };
 
 /// dweight[r·weight_row + s·weight_step] += Σ_i x[r·x_row + (offset + i·stride + s)·x_step] · dy[i·dy_step], as above.
