@@ -28,19 +28,27 @@ CONVGRAD_INLINE VecF expm1_small(VecF r) {
   return p * r * r + r;
 }
 
+/// y · 2^n for integers n in [-150, 128], through the subnormals and to infinity.
+CONVGRAD_INLINE VecF scale_by_power(VecF y, VecF n) {
+#if defined(__AVX512F__)
+  return (VecF)_mm512_maskz_scalef_ps(0xffff, (__m512)y, (__m512)n);
+#else
+  // In two steps, since n may leave the range of a float's exponent.
+  const VecI ni = to_int(n);
+  const VecI half = ni >> 1;
+  return y * exp2_int(half) * exp2_int(ni - half);
+#endif
+}
+
 /// e^x: x = n ln 2 + r, |r| <= ln 2 / 2, and a polynomial for e^r. Overflows to infinity above 88.72, goes through the
-/// subnormals to 0 below -87.3.
+/// subnormals to 0 below -87.3. NaN passes through the polynomial.
 CONVGRAD_INLINE VecF exp(VecF x) {
   const VecF clamped = min(max(x, splat(-104.0f)), splat(89.0f));
-  const VecF n = floor(clamped * 1.44269504088896f + 0.5f);
+  const VecF magic = splat(12582912.0f);  // 1.5 · 2^23: a sum with it has no digits after the point
+  const VecF n = (clamped * 1.44269504088896f + magic) - magic;
   VecF r = clamped - n * 0.693359375f;  // ln 2 in two parts: the first product is exact
   r = r + n * 2.12194440e-4f;
-  const VecF p = expm1_small(r) + 1.0f;
-  // 2^n in two steps, since n may leave the range of a float's exponent.
-  const VecI ni = to_int(n == n ? n : splat(0.0f));
-  const VecI half = ni >> 1;
-  const VecF y = p * exp2_int(half) * exp2_int(ni - half);
-  return x == x ? y : x;
+  return scale_by_power(expm1_small(r) + 1.0f, n);
 }
 
 /// e^x - 1, without the cancellation near 0.
@@ -77,8 +85,7 @@ CONVGRAD_INLINE VecF log(VecF x) {
 
 CONVGRAD_INLINE VecF sigmoid(VecF x) {
   const VecF e = exp(-abs(x));  // never overflows
-  const VecF y = 1.0f / (1.0f + e);
-  return x >= 0.0f ? y : e * y;
+  return (x >= 0.0f ? splat(1.0f) : e) / (1.0f + e);
 }
 
 /// tanh by a polynomial near 0, where 1 - 2 / (e^2x + 1) would cancel, and by exp elsewhere.
