@@ -14,6 +14,7 @@ namespace {
 constexpr int64_t kGrain = 16384;       // elements read by a task, about
 constexpr int64_t kChannelChunk = 128;  // channels of a task where there are few rows
 constexpr int64_t kFewRows = 32;
+constexpr int64_t kMaxSegments = 64;
 
 /// What the extents of windows count: their product is the divisor of an average.
 struct Extents {
@@ -114,6 +115,36 @@ GradientTables fill_tables(const PoolParams& params, const Extents& extents, con
   return t;
 }
 
+/// A single window that is the whole of each image, of so few images that each is cut into segments of pixels: their
+/// sums are added in order.
+struct WholeImages {
+  int64_t images, pixels, channels, segments, segment;
+
+  WholeImages(const View& x) : images(x.shape[0]), pixels(x.shape[1] * x.shape[2]), channels(x.shape[3]) {
+    segments = std::clamp<int64_t>(pixels * channels / kGrain, 1, std::min(pixels, kMaxSegments));
+    segment = (pixels + segments - 1) / segments;
+    segments = (pixels + segment - 1) / segment;
+  }
+  static bool has(const Args<AvgPool2d>& args) {
+    const Shape& y = args.out[0].shape;
+    return args.params.adaptive && y[1] == 1 && y[2] == 1 && y[0] < kFewRows && !args.params.divisor_override;
+  }
+  size_t workspace() const { return static_cast<size_t>(images * segments * channels) * sizeof(float); }
+
+  void average(const float* x, float* partial, float* y) const {
+    parallel_for(images * segments, [&](int64_t task, int) {
+      const int64_t image = task / segments, first = task % segments * segment;
+      kernels().gemm->sum_rows(x + (image * pixels + first) * channels, channels, std::min(segment, pixels - first),
+                               channels, partial + task * channels);
+    });
+    for (int64_t image = 0; image < images; ++image) {
+      float* mean = y + image * channels;
+      kernels().gemm->sum_rows(partial + image * segments * channels, channels, segments, channels, mean);
+      for (int64_t c = 0; c < channels; ++c) mean[c] /= static_cast<float>(pixels);
+    }
+  }
+};
+
 using GradientKernel = void (*)(const PoolGradientRow&, float*);
 
 void gather_gradient(const GradientTables& tables, const View& dy, const int32_t* indices, const View& dx,
@@ -196,12 +227,16 @@ void run<MaxPool2dWithIndices>(const Args<MaxPool2dWithIndices>& args) {
 
 template <>
 size_t workspace<AvgPool2d>(const Args<AvgPool2d>& args) {
+  if (WholeImages::has(args)) return WholeImages(args.in[0]).workspace();
   return forward_workspace(args.out[0]);
 }
 
 template <>
 void run<AvgPool2d>(const Args<AvgPool2d>& args) {
   float* y = args.out[0].as<float>();
+  if (WholeImages::has(args)) {
+    return WholeImages(args.in[0]).average(args.in[0].as<float>(), reinterpret_cast<float*>(args.workspace), y);
+  }
   pool_forward(args.params, Extents::of(args.params), args.in[0], args.out[0], args.workspace,
                [&](const PoolRow& row, int64_t offset) { kernels().pool->avg_row(row, y + offset); });
 }

@@ -109,8 +109,8 @@ void avg_gradient_row(const PoolGradientRow& row, float* dx) {
       for (int32_t p = row.rows.begin; p < row.rows.end; ++p) {
         const float extent = static_cast<float>(row.window_rows[p].extent);
         for (int32_t q = columns.begin; q < columns.end; ++q) {
-          const float divisor = extent * static_cast<float>(row.window_columns[q].extent);
-          sum += lanes.load(row.dy + p * line + q * row.stride + c) / divisor;
+          const float factor = 1.0f / (extent * static_cast<float>(row.window_columns[q].extent));
+          sum += lanes.load(row.dy + p * line + q * row.stride + c) * factor;
         }
       }
       lanes.store(dx + c, sum);
