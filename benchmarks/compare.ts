@@ -1,121 +1,72 @@
 /**
- * convgrad beside PyTorch: the same problems, in turns, in the same run.
+ * convgrad beside other libraries: the same problems, in turns, in the same run.
  *
- *     CONVGRAD_PYTHON=/path/to/python npm run bench:compare -- [ops] [train]     (a Python that has torch)
+ *     npm run bench:compare                                            (everything, with all threads and with one)
+ *     npm run bench:compare -- 'VGG16' --threads 1 --rounds 7          (problems by a part of their name)
+ *
+ * --check first makes sure that all libraries compute the same; --peers PyTorch,onnxruntime-node leaves others out.
+ * CONVGRAD_PYTHON names a Python that has torch (and torchvision), CONVGRAD_PEERS a folder whose node_modules have the
+ * packages of benchmarks/peers/package.json.
  */
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
+import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { createInterface } from 'node:readline';
-import { deviceInfo } from '../lib/device';
-import { measureOp } from '../lib/bench/ops';
-import { median } from '../lib/bench/measure';
-import { measureNetwork, EPOCH_IMAGES } from '../lib/bench/networks';
-import { networkProblems, opProblems, type NetworkProblem, type Problem } from '../lib/bench/problems';
-import { formatTable } from '../lib/bench/table';
-import { writeResult } from './results';
-
-const ROUNDS = 3;
-const BUDGET_MS = 200;
-
-interface Comparison {
-  problem: string;
-  pass: string;
-  /** Median milliseconds. */
-  convgrad: number;
-  peer: number;
-  /** How many times as fast convgrad is. */
-  ratio: number;
-}
-
-/** Another library, as a process that answers problems with milliseconds. */
-class Peer {
-  private readonly process;
-  private readonly lines;
-
-  constructor(python: string) {
-    this.process = spawn(python, [join(__dirname, 'peer_pytorch.py')], { stdio: ['pipe', 'pipe', 'inherit'] });
-    this.lines = createInterface({ input: this.process.stdout })[Symbol.asyncIterator]();
-  }
-
-  async name(): Promise<string> {
-    return (await this.read<{ name: string }>()).name;
-  }
-
-  async measure(problem: object): Promise<number> {
-    this.process.stdin.write(`${JSON.stringify({ problem, threads: deviceInfo().threads, budget: BUDGET_MS })}\n`);
-    return (await this.read<{ ms: number }>()).ms;
-  }
-
-  async close(): Promise<void> {
-    this.process.stdin.end();
-    await once(this.process, 'close');
-  }
-
-  private async read<T>(): Promise<T> {
-    const { value, done } = await this.lines.next();
-    if (done) throw new Error('the peer ended early');
-    return JSON.parse(value) as T;
-  }
-}
-
-async function compare(problem: string, pass: string, ours: () => Promise<number>, theirs: () => Promise<number>) {
-  const times: { ours: number[]; theirs: number[] } = { ours: [], theirs: [] };
-  for (let round = 0; round < ROUNDS; round++) {
-    times.ours.push(await ours());
-    times.theirs.push(await theirs());
-  }
-  const [convgrad, peer] = [median(times.ours), median(times.theirs)];
-  return { problem, pass, convgrad, peer, ratio: peer / convgrad } satisfies Comparison;
-}
-
-function comparisons(peer: Peer, what: readonly string[]): (() => Promise<Comparison>)[] {
-  const op = (problem: Problem) => () =>
-    compare(
-      problem.name,
-      problem.pass,
-      () => measureOp(problem, { budget: BUDGET_MS }),
-      () => peer.measure(problem),
-    );
-  const network = (problem: NetworkProblem) => () =>
-    compare(
-      `${problem.network}, batch ${problem.batchSize}`,
-      problem.kind === 'train' ? `an epoch of ${EPOCH_IMAGES}` : 'predict',
-      () => measureNetwork(problem, { budget: BUDGET_MS }),
-      () => peer.measure({ ...problem, images: EPOCH_IMAGES }),
-    );
-  return [
-    ...(what.includes('ops') ? opProblems.map(op) : []),
-    ...(what.includes('train') ? networkProblems.map(network) : []),
-  ];
-}
+import { parseArgs } from 'node:util';
+import { machine } from '../lib/bench/machine';
+import { peerCommands } from './compare/commands';
+import { problemsNamed, titleOf, problems, type NetworkTask } from './compare/problems';
+import { markdown, merge, type Report } from './compare/report';
+import { compare } from './compare/run';
+import { compareStartup, STARTUP } from './compare/startup';
 
 async function main(): Promise<void> {
-  const python = process.env['CONVGRAD_PYTHON'];
-  if (!python) throw new Error('CONVGRAD_PYTHON must name a Python that has torch');
-  const asked = process.argv.slice(2);
-  const peer = new Peer(python);
-  const name = await peer.name();
-  const rows: Comparison[] = [];
-  for (const run of comparisons(peer, asked.length > 0 ? asked : ['ops', 'train'])) {
-    rows.push(await run());
-    process.stderr.write('.');
-  }
-  await peer.close();
-  process.stderr.write('\n');
-  console.log(
-    formatTable(
-      ['problem', 'pass', 'convgrad ms', `${name} ms`, 'times as fast'],
-      rows.map(({ problem, pass, convgrad, peer, ratio }) => [
-        problem,
-        pass,
-        convgrad.toFixed(3),
-        peer.toFixed(3),
-        ratio.toFixed(2),
-      ]),
-    ),
+  const about = machine();
+  const { values, positionals: words } = parseArgs({
+    allowPositionals: true,
+    options: {
+      threads: { type: 'string', default: about.threads === 1 ? '1' : `${about.threads},1` },
+      rounds: { type: 'string', default: '7' },
+      budget: { type: 'string', default: '100' }, // milliseconds of a turn
+      peers: { type: 'string' },
+      check: { type: 'boolean', default: false },
+    },
+  });
+  const chosen = values.peers?.split(',');
+  const commands = peerCommands().filter(
+    ({ library }) => !chosen || library === 'convgrad' || chosen.includes(library),
   );
-  await writeResult('compare-pytorch', { peer: name, results: rows });
+  const [rounds, budget] = [Number(values.rounds), Number(values.budget)];
+  const wantsStartup = words.length === 0 || words.some((word) => STARTUP.includes(word.toLowerCase()));
+  const named = problemsNamed(words);
+  if (named.length === 0 && !wantsStartup) throw new Error(`no problem has a name with ${words.join(' or ')}`);
+  const { isa, processor, node } = about;
+  const report: Report = { machine: { processor, isa, node }, comparisons: [] };
+  for (const threads of values.threads.split(',').map(Number)) {
+    for (const problem of named) {
+      process.stderr.write(`${titleOf(problem)}, threads: ${threads}\n`);
+      report.comparisons.push(await compare(problem, commands, { threads, rounds, budget, check: values.check }));
+    }
+  }
+  if (wantsStartup) {
+    process.stderr.write(`${STARTUP}\n`);
+    const problem = problems.find(({ name }) => name === 'Keras CNN inference, batch 1') as NetworkTask;
+    report.startup = await compareStartup(problem, commands, rounds);
+  }
+  await keep(report);
+}
+
+/** Prints the report, and puts it in the place of older measurements of the same machine. */
+async function keep(report: Report): Promise<void> {
+  const titles = problemsNamed(['']).map(titleOf);
+  console.log(markdown(report, titles));
+  const file = join(__dirname, 'results', `compare-${report.machine.isa}`);
+  const old = await readFile(`${file}.json`, 'utf8').then(
+    (text) => JSON.parse(text) as Report,
+    () => null,
+  );
+  const merged = merge(old, report);
+  await writeFile(`${file}.json`, `${JSON.stringify(merged, null, 1)}\n`);
+  await writeFile(`${file}.md`, markdown(merged, titles));
+  process.stderr.write(`written to benchmarks/results/compare-${report.machine.isa}.md and .json\n`);
 }
 
 main().catch((error: Error) => {

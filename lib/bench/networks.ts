@@ -103,7 +103,7 @@ const networks = {
   SimpleCNN: { make: () => new SimpleCNN(), side: 28 },
 };
 
-function kerasCnn(): nn.Module {
+export function kerasCnn(): nn.Sequential {
   return new nn.Sequential([
     conv2d({ filters: 32, kernelSize: 3, activation: 'relu', inputShape: [32, 32, 3] }),
     maxPooling2d({ poolSize: 2 }),
@@ -115,7 +115,7 @@ function kerasCnn(): nn.Module {
   ]);
 }
 
-class SimpleCNN extends nn.Module {
+export class SimpleCNN extends nn.Module {
   conv1 = new nn.Conv2d(3, 32, { kernelSize: 3, padding: 1 });
   pool = new nn.MaxPool2d(2);
   conv2 = new nn.Conv2d(32, 64, { kernelSize: 3 });

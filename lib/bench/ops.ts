@@ -65,7 +65,7 @@ export function opsTable({ peakGflops, results }: OpsReport): string {
 
 /** Milliseconds that a problem takes. */
 export async function measureOp(problem: Problem, options: MeasureOptions = {}): Promise<number> {
-  const { inputs, run } = prepare(problem);
+  const { inputs, run } = prepareOp(problem);
   try {
     return await measure(() => run().dispose(), options);
   } finally {
@@ -82,12 +82,14 @@ function rate(problem: Problem, ms: number, peak: number): OpResult {
   return { ...result, gigabytesPerSecond: bytesOf(problem) / ms / 1e6 };
 }
 
-interface Task {
+export interface OpTask {
+  /** In the order of the op's operands; a convolution's are x, weight and dy, whichever pass it is. */
   inputs: Tensor[];
   run: () => Tensor;
 }
 
-function prepare(problem: Problem): Task {
+/** A problem with random inputs. */
+export function prepareOp(problem: Problem): OpTask {
   if (problem.kind === 'conv2d') return prepareConv(problem);
   if (problem.kind === 'matmul') {
     const [a, b] = [randomUniform([problem.m, problem.k]), randomUniform([problem.k, problem.n])];
@@ -104,7 +106,7 @@ function prepare(problem: Problem): Task {
   return { inputs: [x], run: () => tidy(runs[problem.kind]) };
 }
 
-function prepareConv(problem: ConvProblem): Task {
+function prepareConv(problem: ConvProblem): OpTask {
   const { input, weight, stride, padding, groups } = problem;
   const options = { stride, padding, groups };
   const [x, w, dy] = [randomUniform(input), randomUniform(weight), randomUniform(outputShape(problem))];

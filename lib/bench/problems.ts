@@ -94,17 +94,14 @@ const memoryBound: readonly Pick<MemoryProblem, 'kind' | 'shape'>[] = [
   { kind: 'softmax', shape: [1024, 1000] },
 ];
 
+/** The three passes of a layer. */
+export function convProblems(layer: Layer): ConvProblem[] {
+  const passes = ['forward', 'backward input', 'backward weight'] as const;
+  return passes.map((pass) => ({ kind: 'conv2d', stride: 1, padding: 0, groups: 1, ...layer, pass }));
+}
+
 export const opProblems: readonly Problem[] = [
-  ...convLayers.flatMap((layer) =>
-    (['forward', 'backward input', 'backward weight'] as const).map((pass): ConvProblem => ({
-      kind: 'conv2d',
-      stride: 1,
-      padding: 0,
-      groups: 1,
-      ...layer,
-      pass,
-    })),
-  ),
+  ...convLayers.flatMap(convProblems),
   ...matmuls.map(([m, n, k]): MatmulProblem => ({
     kind: 'matmul',
     name: `matmul ${m}×${n}×${k}`,
