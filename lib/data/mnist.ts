@@ -1,11 +1,8 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { gunzip } from 'node:zlib';
 import { ConvgradError } from '../errors';
 import { checkLabels, ImageSet, limited, splitOf, type SubsetOptions } from './imageSet';
-
-const unzip = promisify(gunzip);
 
 const digits = ['0', '1', '2', '3', '4', '5', '6', '7', '8', '9'];
 const garments = [
@@ -108,7 +105,8 @@ async function readAny(folder: string, names: readonly string[]): Promise<{ file
     }
     if (!name.endsWith('.gz')) return { file, bytes };
     try {
-      return { file, bytes: await unzip(bytes, { maxOutputLength: maxBytes }) };
+      const { gunzip } = await import('node:zlib'); // only when it is needed: it makes every start slower
+      return { file, bytes: await promisify(gunzip)(bytes, { maxOutputLength: maxBytes }) };
     } catch (error) {
       throw new ConvgradError('ERR_FORMAT', `${file}: cannot be unzipped: ${(error as Error).message}`, {
         cause: error,
