@@ -117,18 +117,19 @@ class Contest {
   async result(): Promise<Comparison> {
     const { problem, options } = this;
     if (options.check) await this.#check();
-    const [ours] = this.#contestants;
-    if (ours?.command.library !== 'convgrad') throw new Error(`convgrad: ${this.#missing[0]!.reason}`);
-    const { gflops: peak } = await ours.peer.ask('peak', {});
-    const { flops } = await ours.peer.ask('flops', {});
+    const { peer } = this.#ours();
+    const { gflops: peak } = await peer.ask('peak', {});
+    const { flops } = await peer.ask('flops', {});
     await this.#warmUp();
+    this.#ours();
+    const limit = OUTCLASSED * this.#turns[0]!.warmUp;
     for (let round = 0; round < options.rounds; round++) {
-      for (const turn of this.#turns) {
-        if (turn.warmUp > OUTCLASSED * this.#turns[0]!.warmUp) continue;
+      for (const turn of this.#turns.filter(({ warmUp }) => warmUp <= limit)) {
         const ms = await this.#measure(turn);
         if (ms !== undefined) turn.entry.samples.push(ms);
       }
     }
+    this.#ours();
     return {
       problem: titleOf(problem),
       threads: options.threads,
@@ -146,6 +147,13 @@ class Contest {
 
   close(): void {
     for (const { peer } of this.#contestants) peer.close();
+  }
+
+  /** @throws Error when convgrad has left the contest, which is none without it */
+  #ours(): Contestant {
+    const [ours] = this.#contestants;
+    if (ours?.command.library === 'convgrad') return ours;
+    throw new Error(`convgrad: ${this.#missing.find(({ library }) => library === 'convgrad')!.reason}`);
   }
 
   async #check(): Promise<void> {
@@ -171,14 +179,15 @@ class Contest {
         const shown = setting ? `${variant}, ${setting}` : variant;
         const entry = { library, name: contestant.name, variant: shown, ms: NaN, samples: [] };
         const turn = { contestant, variant, entry, warmUp: NaN };
-        this.#turns.push(turn);
-        turn.warmUp = (await this.#measure(turn)) ?? NaN;
+        const warmUp = await this.#measure(turn);
+        if (warmUp !== undefined) this.#turns.push({ ...turn, warmUp });
       }
     }
-    const ofLibrary = (library: string): Turn[] => this.#turns.filter(({ entry }) => entry.library === library);
-    this.#turns = this.#turns.filter((turn) => {
-      const [first, ...others] = ofLibrary(turn.entry.library);
-      return turn === first || turn.warmUp <= HOPELESS * Math.min(...[first!, ...others].map(({ warmUp }) => warmUp));
+    const all = this.#turns;
+    this.#turns = all.filter(({ entry, warmUp }) => {
+      const ofLibrary = all.filter((other) => other.entry.library === entry.library);
+      const fastest = Math.min(...ofLibrary.map((other) => other.warmUp));
+      return entry === ofLibrary[0]!.entry || warmUp <= HOPELESS * fastest;
     });
   }
 

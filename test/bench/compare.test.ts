@@ -47,6 +47,12 @@ describe('a comparison', () => {
     expect(missing).toEqual([{ library: 'Bad', reason: expect.stringMatching(reason) }]);
   });
 
+  test('goes on without any variant of a peer that ended', async () => {
+    const { entries, missing } = await run([fake('convgrad'), fake('Bad', 'is varied', 'crashes later')]);
+    expect(entries.map(({ library }) => library)).toEqual(['convgrad']);
+    expect(missing).toEqual([{ library: 'Bad', reason: expect.stringMatching(/^measure: it ended/) }]);
+  });
+
   test('goes on without a library that is not installed', async () => {
     const { missing } = await run([fake('convgrad'), { library: 'None', command: 'no-such-program', args: [] }]);
     expect(missing).toEqual([{ library: 'None', reason: expect.stringContaining('ENOENT') }]);
