@@ -35,7 +35,11 @@ function prepareNetwork(task: NetworkTask): Subject {
     return {
       variants: {
         predict: async (calls) => {
-          for (let i = 0; i < calls; i++) (await trainer.predict(x, { batchSize })).dispose();
+          for (let i = 0; i < calls; i++) {
+            const y = await trainer.predict(x, { batchSize });
+            await y.data();
+            y.dispose();
+          }
         },
       },
       check: async (example) => await (await trainer.predict(load(example), { batchSize })).data(),
