@@ -123,7 +123,9 @@ export class Recordings {
     }
     const isSame = before !== undefined && plan !== null && native.samePlan(before.plan, plan);
     if (before) this.drop(before);
-    if (plan && (strict || !native.leavesTensors(plan))) {
+    if (plan && !strict && native.leavesTensors(plan)) {
+      native.disposePlan(plan); // it would keep them
+    } else if (plan) {
       let count = 0;
       this.recordings.unshift({
         plan,
