@@ -27,10 +27,15 @@ let settingChanges = 0;
 export function setThreads(count: number): void {
   const before = native.deviceInfo().threads;
   native.setThreads(count);
-  if (count !== before) settingChanges += 1;
+  if (count !== before) settingChanged();
 }
 
-/** @internal How often a setting was changed that recorded plans depend on, such as threads, which their memory is for. */
+/** @internal To be called when a setting is changed that recorded plans depend on. */
+export function settingChanged(): void {
+  settingChanges += 1;
+}
+
+/** @internal How often settings were changed that recorded plans depend on, such as threads, which their memory is for. */
 export function settingsRevision(): number {
   return settingChanges;
 }

@@ -1,3 +1,4 @@
+import { settingChanged } from './device';
 import { ConvgradError } from './errors';
 import type { Precision } from './native';
 
@@ -12,6 +13,7 @@ export function setPrecision(precision: Precision): void {
   if (precision !== 'high' && precision !== 'highest') {
     throw new ConvgradError('ERR_VALUE', `setPrecision: must be 'high' or 'highest', got '${String(precision)}'`);
   }
+  if (precision !== current) settingChanged();
   current = precision;
 }
 

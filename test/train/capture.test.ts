@@ -13,6 +13,7 @@ import {
   randomUniform,
   relu,
   Sequential,
+  setPrecision,
   setSeed,
   setThreads,
   deviceInfo,
@@ -28,6 +29,7 @@ import {
 } from '../../lib';
 import { native } from '../../lib/native';
 import type { LossFunction } from '../../lib/train/losses';
+import { expectExact } from '../support/compare';
 
 const threads = deviceInfo().threads;
 const replays = vi.spyOn(native, 'replay');
@@ -305,6 +307,28 @@ describe('steps are replayed', () => {
     model.add(new nn.Linear(5, 5));
     await check();
     for (const used of [x, y, model, other, trainer.optimizer]) used.dispose();
+  });
+
+  test('and follow the precision', async () => {
+    const model = new Sequential([
+      layers.conv2d({ filters: 64, kernelSize: 3, padding: 'same', inputShape: [16, 16, 64] }),
+    ]);
+    const x = randomUniform([4, 16, 16, 64]);
+    const captured = new Trainer(model, { optimizer: 'sgd', loss: 'mse' });
+    const eager = new Trainer(model, { optimizer: 'sgd', loss: 'mse', capture: false });
+    const predicted = async (trainer: Trainer): Promise<Float32Array> => (await trainer.predict(x)).data();
+    try {
+      const results: Float32Array[] = [];
+      for (const precision of ['high', 'highest', 'high'] as const) {
+        setPrecision(precision);
+        const wanted = await predicted(eager);
+        for (let i = 0; i < 4; i++) expectExact(await predicted(captured), wanted, precision);
+        results.push(wanted);
+      }
+      expect(results[0]!.some((value, i) => value !== results[1]![i])).toBe(true); // another algorithm
+    } finally {
+      setPrecision('high');
+    }
   });
 
   test('and leave nothing behind, neither running nor when the model is disposed', async () => {
