@@ -53,7 +53,10 @@ class Node implements GraphNode {
     private readonly gradients: (dy: Tensor, saved: Named) => Gradients,
   ) {
     for (const input of inputs.values()) if (input instanceof Node) input.retain();
-    for (const [key, tensor] of Object.entries(saved)) this.savedVersions[key] = native.version(tensor.handle);
+    for (const [key, tensor] of Object.entries(saved)) {
+      native.compute(tensor.handle);
+      this.savedVersions[key] = native.version(tensor.handle);
+    }
   }
 
   /** The gradient functions for an incoming gradient. */

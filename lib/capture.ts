@@ -31,7 +31,7 @@ const DECIDED = Symbol('decided');
  * from those before. In a check it does not return.
  */
 export function decided(): void {
-  if (activity === 'recording') native.markRecording();
+  if (activity !== 'none') native.markRecording();
   if (activity === 'checking') throw DECIDED;
 }
 

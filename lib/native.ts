@@ -400,6 +400,8 @@ export interface DeviceInfo {
   lanes: number;
   /** Threads that share the work; see `setThreads`. */
   threads: number;
+  /** What the device has been given to do so far: commands, and reads of results. */
+  commands: number;
   /** Whether this build has a CUDA backend. */
   builtWithCuda: boolean;
 }
@@ -415,6 +417,8 @@ interface NativeAddon extends NativeOps {
   fromTypedArray(data: TypedArray, shape: readonly number[]): Handle;
   reshape(x: Handle, shape: readonly number[]): Handle;
   dispose(tensor: Handle): void;
+  /** Enqueues what writes the tensor, if that waits for the ops after it to become one with them. */
+  compute(tensor: Handle): void;
   shape(tensor: Handle): number[];
   dtype(tensor: Handle): DType;
   version(tensor: Handle): number;

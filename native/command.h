@@ -33,6 +33,11 @@ class Views {
   /// Whether the optional operand i was given.
   bool has(int i) const { return begin(i) < ends_[i] && views_[begin(i)]; }
 
+  /// All views one after the other, lists included.
+  std::span<View> flat() { return views_; }
+  /// Replaces the i-th operand, which is not a variadic one.
+  void set(int i, const View& view) { views_[begin(i)] = view; }
+
  private:
   uint32_t begin(int i) const { return i ? ends_[i - 1] : 0; }
   std::vector<View> views_;
@@ -55,6 +60,7 @@ struct Args : Operands {
 };
 
 enum class OpId : uint16_t;
+class Recorder;
 
 /// A device's implementation of an op: run and workspace take a `const Args<Op>*`.
 struct Kernel {
@@ -67,9 +73,12 @@ struct Command {
   virtual ~Command() = default;
   virtual const void* args() const = 0;
   virtual Operands& operands() = 0;
+  virtual std::shared_ptr<Command> clone() const = 0;
+  /// Tells the recorder the parameters.
+  virtual void record(Recorder& recorder) = 0;
 
   const char* op_name;
-  void (*run)(const void* args) = nullptr;
+  const Kernel* kernel = nullptr;
 };
 
 template <class Op>
@@ -77,6 +86,8 @@ struct CommandOf final : Command {
   CommandOf() : Command(Op::name) {}
   const void* args() const override { return &arguments; }
   Operands& operands() override { return arguments; }
+  std::shared_ptr<Command> clone() const override { return std::make_shared<CommandOf>(*this); }
+  void record(Recorder& recorder) override;
   Args<Op> arguments;
 };
 

@@ -5,9 +5,11 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <utility>
 
 #include "allocator.h"
 #include "command.h"
+#include "deferred.h"
 #include "plan.h"
 #include "tensor.h"
 
@@ -27,13 +29,28 @@ class Device : public MemorySource {
   /// The functions that run ops here, indexed by op.
   virtual const Kernel& kernel(OpId op) const = 0;
 
-  /// Hands a command to the stream. Blocks while the queue is full. Throws an error that an earlier command left
-  /// behind, once; commands between the failing one and this call were skipped, so that no state was built on a failed
-  /// result.
+  /// Throws an error that an earlier command left behind, once. Commands between the failing one and this call were
+  /// skipped, so that no state was built on a failed result.
+  virtual void throw_error() = 0;
+
+  /// Hands a command to the stream. Blocks while the queue is full.
   virtual void enqueue(std::shared_ptr<Command> command) = 0;
 
-  /// Hands recorded commands to the stream, as one entry of it that binds and runs them. Otherwise as above.
+  /// Hands recorded commands to the stream, as one entry of it that binds and runs them.
   virtual void replay(std::shared_ptr<Program> program, Binding binding) = 0;
+
+  /// Enqueues a command with the scratch memory that it wants. Freeing is stream-ordered: the memory goes back at once.
+  /// The recorder, if there is one, knows the tensors that the command uses.
+  void submit(std::shared_ptr<Command> command, Recorder* recorder = nullptr);
+
+  /// What commands are recorded by, while they are.
+  Recorder* recorder() const { return recorder_.get(); }
+  std::unique_ptr<Recorder> exchange_recorder(std::unique_ptr<Recorder> recorder) {
+    return std::exchange(recorder_, std::move(recorder));
+  }
+
+  /// Commands that are not in the stream yet.
+  Deferrals& deferrals() { return deferrals_; }
 
   /// Writes an idle tensor (Tensor::allocate with `idle`) from host memory before returning.
   virtual void upload(const Tensor& destination, const void* source) = 0;
@@ -54,6 +71,8 @@ class Device : public MemorySource {
   /// The derived class must trim in its destructor, while it can still free.
   Device() : allocator_(*this) {}
   Allocator allocator_;
+  Deferrals deferrals_;
+  std::unique_ptr<Recorder> recorder_;
 };
 
 }  // namespace convgrad

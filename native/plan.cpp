@@ -109,12 +109,15 @@ std::vector<Tensor> Plan::replay(std::span<const Tensor> inputs) {
     if (use.copies) use.copies->used_before(use.user, use.version);
     binding.packed.push_back(use);
   }
-  device_->replay(program_, std::move(binding));
-
-  for (size_t i = 0; i < inputs.size(); ++i) inputs[i].storage->version += inputs_[i].writes;
-  for (const Outside& outside : outside_) {
-    if (outside.writes) outside.storage.lock()->version += outside.writes;
+  std::vector<std::pair<std::shared_ptr<Storage>, uint64_t>> written;
+  for (size_t i = 0; i < inputs.size(); ++i) written.emplace_back(inputs[i].storage, inputs_[i].writes);
+  for (const Outside& outside : outside_) written.emplace_back(outside.storage.lock(), outside.writes);
+  device_->throw_error();
+  for (const auto& [storage, writes] : written) {
+    if (writes) device_->deferrals().run_readers(*storage);
   }
+  device_->replay(program_, std::move(binding));
+  for (const auto& [storage, writes] : written) storage->written(writes);
   std::vector<Tensor> results;
   for (const Result& recorded : results_) results.push_back(result(recorded, inputs, fresh));
   return results;
@@ -144,7 +147,7 @@ Recorder::Recorder(std::shared_ptr<Device> device, std::span<const Tensor> input
     : device_(std::move(device)), mode_(mode) {
   for (const Tensor& input : inputs) {
     if (block_at_.contains(input.storage->data)) refuse("has two inputs that share their memory");
-    const uint32_t block = new_block(Kind::input, input);
+    const uint32_t block = new_block(Kind::input, input.storage);
     blocks_[block].slot = static_cast<int>(block) + 1;  // after the arena
     plan_->inputs_.push_back({input.dtype, input.shape, 0});
   }
@@ -164,20 +167,20 @@ void Recorder::mix(uint64_t value) {
   digest_ ^= digest_ >> 29;
 }
 
-uint32_t Recorder::new_block(Kind kind, const Tensor& tensor) {
+uint32_t Recorder::new_block(Kind kind, const std::shared_ptr<Storage>& storage) {
   const auto block = static_cast<uint32_t>(blocks_.size());
-  blocks_.push_back({kind, tensor.storage->bytes, tensor.storage, tensor.storage->version});
-  block_at_[tensor.storage->data] = block;
+  blocks_.push_back({kind, storage->bytes, storage, storage->version});
+  block_at_[storage->data] = block;
   return block;
 }
 
-void Recorder::operand(const Tensor& tensor, bool written) {
-  const auto known = block_at_.find(tensor.storage->data);
-  const uint32_t block = known != block_at_.end() ? known->second : new_block(Kind::outside, tensor);
+void Recorder::operand(const std::shared_ptr<Storage>& storage, bool written) {
+  const auto known = block_at_.find(storage->data);
+  const uint32_t block = known != block_at_.end() ? known->second : new_block(Kind::outside, storage);
   blocks_[block].writes += written;
 }
 
-void Recorder::output(const Tensor& tensor) { new_block(Kind::made, tensor); }
+void Recorder::output(const std::shared_ptr<Storage>& storage) { new_block(Kind::made, storage); }
 
 Tensor Recorder::placeholder(DType dtype, const Shape& shape) {
   Tensor tensor{nullptr, dtype, shape};
@@ -187,7 +190,7 @@ Tensor Recorder::placeholder(DType dtype, const Shape& shape) {
 }
 
 void Recorder::constant(const Tensor& tensor) {
-  new_block(Kind::constant, tensor);
+  new_block(Kind::constant, tensor.storage);
   if (runs()) plan_->kept_.push_back(tensor.storage);
   const auto* bytes = static_cast<const uint8_t*>(tensor.storage->data);
   for (size_t i = 0; i < tensor.bytes(); ++i) mix(bytes[i]);
@@ -246,7 +249,7 @@ std::unique_ptr<Plan> Recorder::finish(std::span<const Tensor> results) {
 }
 
 Plan::Result Recorder::result_of(const Tensor& tensor, Plan& plan) {
-  operand(tensor, false);  // it may be the first that is seen of it
+  operand(tensor.storage, false);  // it may be the first that is seen of it
   const uint32_t index = block_at_.at(tensor.storage->data);
   mix(index);
   Block& block = blocks_[index];

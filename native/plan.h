@@ -138,8 +138,8 @@ class Recorder {
   void refuse(const char* what);
 
   // Of each command: its operands, outputs and parameters, then itself.
-  void operand(const Tensor& tensor, bool written);
-  void output(const Tensor& tensor);
+  void operand(const std::shared_ptr<Storage>& storage, bool written);
+  void output(const std::shared_ptr<Storage>& storage);
   template <class T>
   void parameter(const T& value) {
     if constexpr (std::is_same_v<T, IntList>) {
@@ -163,7 +163,7 @@ class Recorder {
   void mark() {
     if (marked_digest_ == 0) marked_digest_ = digest_;
   }
-  uint64_t digest() const { return digest_; }
+  uint64_t marked_digest() const { return marked_digest_; }
 
   /// Null where a replay would not do the same, also since memory from outside was freed or a constant overwritten.
   std::unique_ptr<Plan> finish(std::span<const Tensor> results);
@@ -187,7 +187,7 @@ class Recorder {
 
   [[noreturn]] void throw_refusal() const;
   void mix(uint64_t value);
-  uint32_t new_block(Kind kind, const Tensor& tensor);
+  uint32_t new_block(Kind kind, const std::shared_ptr<Storage>& storage);
   void use(Views& views);
   void use_packed(Operands& operands);
   Plan::Result result_of(const Tensor& tensor, Plan& plan);
@@ -205,5 +205,10 @@ class Recorder {
   uintptr_t next_placeholder_ = 0;
   uint64_t digest_ = 0, marked_digest_ = 0;
 };
+
+template <class Op>
+void CommandOf<Op>::record(Recorder& recorder) {
+  arguments.params.fields([&](const char*, const auto& value) { recorder.parameter(value); });
+}
 
 }  // namespace convgrad

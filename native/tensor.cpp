@@ -1,6 +1,7 @@
 #include "tensor.h"
 
 #include "device.h"
+#include "fold.h"
 
 namespace convgrad {
 
@@ -63,7 +64,20 @@ Storage::Storage(std::shared_ptr<Device> owner, void* placeholder, size_t size)
     : device(std::move(owner)), data(placeholder), bytes(size), is_placeholder(true) {}
 
 Storage::~Storage() {
-  if (!is_placeholder) device->deallocate(data);
+  if (deferred) device->deferrals().remove(*this);
+  if (data && !is_placeholder) device->deallocate(data);
+}
+
+void Storage::written(uint64_t times) {
+  if (times == 0) return;
+  version += times;
+  folds.reset();
+}
+
+PackedUse Storage::packed_use(int user) {
+  if (device->recorder() && !device->recorder()->runs()) return {};
+  if (!packed) packed = std::make_shared<PackedCopies>();
+  return {packed, version, packed->used_before(user, version), user};
 }
 
 Tensor Tensor::allocate(const std::shared_ptr<Device>& device, DType dtype, const Shape& shape, bool idle) {

@@ -71,10 +71,12 @@ class Shape {
 std::ostream& operator<<(std::ostream& out, const Shape& shape);
 
 class Device;
+struct Deferred;
+class Folds;
 
 /// A block of a device's memory. Owned by the JavaScript thread, which alone creates, shares and frees it; freeing is
 /// stream-ordered (see allocator.h). `version` counts the writes after the first, for saved tensors and packed copies.
-struct Storage {
+struct Storage : std::enable_shared_from_this<Storage> {
   Storage(std::shared_ptr<Device> device, size_t bytes, bool idle);
   /// An address that stands for memory that nobody will touch.
   Storage(std::shared_ptr<Device> device, void* placeholder, size_t bytes);
@@ -82,12 +84,21 @@ struct Storage {
   Storage(const Storage&) = delete;
   Storage& operator=(const Storage&) = delete;
 
+  /// To be called for every write after the first.
+  void written(uint64_t times = 1);
+
+  /// What a command may keep of packed copies; `user` tells the ops, and ways of ops, from each other.
+  PackedUse packed_use(int user);
+
   std::shared_ptr<Device> device;
   void* data;
   size_t bytes;
   bool is_placeholder = false;
   uint64_t version = 0;
   std::shared_ptr<PackedCopies> packed;  // made when an op first asks for it
+  std::unique_ptr<Deferred> deferred;    // what will write it, until that is in the stream
+  std::unique_ptr<Folds> folds;          // that it has a part in
+  bool fuses = true;                     // of a weight: whether its products wait for the ops after them
 };
 
 struct Tensor {

@@ -16,7 +16,9 @@ namespace {
 /// synchronize(): blocks until the device is idle.
 Napi::Value synchronize(const Napi::CallbackInfo& info) {
   return guarded(info, [&]() -> Napi::Value {
-    Environment::of(info.Env()).device()->synchronize();
+    Device& device = *Environment::of(info.Env()).device();
+    device.deferrals().run_all();
+    device.synchronize();
     return info.Env().Undefined();
   });
 }
@@ -26,6 +28,7 @@ Napi::Value settled(const Napi::CallbackInfo& info) {
   return guarded(info, [&]() -> Napi::Value {
     Environment& environment = Environment::of(info.Env());
     auto deferred = std::make_shared<Napi::Promise::Deferred>(info.Env());
+    environment.device()->deferrals().run_all();
     environment.device()->notify(environment.on_javascript_thread([deferred](Napi::Env env, const Error* error) {
       if (error) {
         deferred->Reject(Environment::of(env).to_javascript(*error).Value());
@@ -99,7 +102,7 @@ Napi::Value random_words(const Napi::CallbackInfo& info) {
     read_argument(info[1], "randomWords", "seedHigh", seed_high);
     read_argument(info[2], "randomWords", "block", block);
     read_argument(info[3], "randomWords", "count", count);
-    if (Recorder* recorder = Environment::of(info.Env()).recorder())
+    if (Recorder* recorder = Environment::of(info.Env()).device()->recorder())
       recorder->refuse("draws random numbers on the host");
     check(count >= 0 && count < int64_t{1} << 30, "ERR_VALUE", "randomWords: count must be in [0, 2^30), got ", count);
     Napi::Uint32Array words = Napi::Uint32Array::New(info.Env(), static_cast<size_t>(count));
@@ -118,6 +121,7 @@ Napi::Value device_info(const Napi::CallbackInfo& info) {
     object.Set("isa", cpu::kernels().isa);
     object.Set("lanes", cpu::kernels().lanes);
     object.Set("threads", cpu::thread_count());
+    object.Set("commands", static_cast<double>(Environment::of(env).device()->submitted()));
     Napi::Array isas = Napi::Array::New(env);
     for (const char* name : cpu::available_isas()) isas.Set(isas.Length(), name);
     object.Set("availableIsas", isas);

@@ -70,7 +70,7 @@ std::string union_type(EnumNames names) {
   return type;
 }
 
-void Call::read_operands(Views& views) {
+void Call::read_operands(Views& views, bool may_wait) {
   for (size_t i = 0; i < operands_.size(); ++i) {
     const OperandSpec spec(operands_[i]);
     const Napi::Value value = info_[i];
@@ -81,12 +81,14 @@ void Call::read_operands(Views& views) {
       for (uint32_t j = 0; j < array.Length(); ++j) list.push_back(read_tensor(array.Get(j), spec));
       views.add_list(list);
     } else if (spec.optional && (value.IsUndefined() || value.IsNull())) {
+      storages_.push_back(nullptr);
       views.add(View{});
     } else {
       views.add(read_tensor(value, spec));
     }
   }
   if (!device_) device_ = environment_.device();
+  run_deferred(views, [&](size_t i) { return !may_wait || storages_[i]->deferred->continued; });
 }
 
 View Call::read_tensor(const Napi::Value& value, const OperandSpec& spec) {
@@ -94,16 +96,9 @@ View Call::read_tensor(const Napi::Value& value, const OperandSpec& spec) {
   if (!device_) device_ = tensor.storage->device;
   check(device_ == tensor.storage->device, "ERR_DEVICE", op_, ": ", spec.name, " is on ",
         tensor.storage->device->name(), ", the other operands are on ", device_->name());
+  storages_.push_back(tensor.storage);
   if (spec.written) written_.push_back(tensor.storage.get());
-  if (recorder_) recorder_->operand(tensor, spec.written);
   return tensor;
-}
-
-PackedUse Call::packed_use(int operand, int user) {
-  if (recorder_ && !recorder_->runs()) return {};
-  Storage& storage = *tensor_of(info_[static_cast<size_t>(operand)], op_, operands_[operand]).storage;
-  if (!storage.packed) storage.packed = std::make_shared<PackedCopies>();
-  return {storage.packed, storage.version, storage.packed->used_before(user, storage.version), user};
 }
 
 void Call::allocate_outputs(const std::vector<TensorSpec>& specs, Views& views) {
@@ -111,28 +106,80 @@ void Call::allocate_outputs(const std::vector<TensorSpec>& specs, Views& views) 
     const bool is_real = !recorder_ || recorder_->runs();
     outputs_.push_back(is_real ? Tensor::allocate(device_, spec.dtype, spec.shape)
                                : recorder_->placeholder(spec.dtype, spec.shape));
-    if (recorder_) recorder_->output(outputs_.back());
     views.add(outputs_.back());
   }
 }
 
-Napi::Value Call::enqueue(std::shared_ptr<Command> command, OpId op, size_t declared_outputs) {
-  if (!recorder_ || recorder_->runs()) {
-    const Kernel& kernel = device_->kernel(op);
-    command->run = kernel.run;
-    Operands& operands = command->operands();
-    operands.workspace_bytes = kernel.workspace(command->args());
-    if (operands.workspace_bytes) {
-      workspace_ = std::make_unique<Storage>(device_, operands.workspace_bytes, /*idle=*/false);
-      operands.workspace = static_cast<std::byte*>(workspace_->data);
+/// Oldest first: where one continues the other, the other is not computed twice.
+template <class Chosen>
+void Call::run_deferred(Views& views, Chosen chosen) {
+  for (;;) {
+    size_t oldest = storages_.size();
+    for (size_t i = 0; i < storages_.size(); ++i) {
+      if (!storages_[i] || !storages_[i]->deferred || !chosen(i)) continue;
+      if (oldest == storages_.size() || storages_[i]->deferred->serial < storages_[oldest]->deferred->serial)
+        oldest = i;
     }
-    if (recorder_) recorder_->add(command);
-    device_->enqueue(std::move(command));
-    for (Storage* storage : written_) ++storage->version;
-    environment_.report_memory();
-  } else {
-    recorder_->add(std::move(command));
+    if (oldest == storages_.size()) break;
+    device_->deferrals().run(*storages_[oldest]);
   }
+  for (size_t i = 0; i < storages_.size(); ++i) {
+    if (storages_[i]) views.flat()[i].data = storages_[i]->data;
+  }
+}
+
+bool Call::waits(const std::optional<Place>& place, const std::vector<TensorSpec>& specs, Views& views) {
+  if (place && place->stage != Stage::product) {
+    for (int i : place->bases) {
+      const Deferred* deferred = storages_[i] ? storages_[i]->deferred.get() : nullptr;
+      if (!deferred || !deferred->next.has(place->stage)) continue;
+      const Shape& shape = deferred->command->operands().out[0].shape;  // not that of a view
+      if (views[i].shape != shape || specs[0].shape != shape) continue;
+      if (base_ < 0 || deferred->serial > storages_[base_]->deferred->serial) base_ = i;
+    }
+  }
+  run_deferred(views, [&](size_t i) { return static_cast<int>(i) != base_; });
+  if (!place) return false;
+  if (place->stage == Stage::product) return storages_[1]->fuses;
+  if (base_ < 0 || !storages_[base_]->deferred) return false;
+  device_->deferrals().give_up_memory(*storages_[base_]);
+  return true;
+}
+
+Napi::Value Call::defer(std::shared_ptr<Command> command, const Place& place) {
+  device_->throw_error();
+  auto deferred = std::make_unique<Deferred>();
+  deferred->command = std::move(command);
+  deferred->stage = place.stage;
+  deferred->base = base_;
+  if (base_ < 0) {
+    deferred->next = place.next;
+    deferred->fuse = place.fuse;
+  } else {
+    deferred->next = storages_[base_]->deferred->next.after(place.stage);
+    deferred->fuse = storages_[base_]->deferred->fuse;
+  }
+  deferred->operands = std::move(storages_);
+  device_->deferrals().add(*outputs_[0].storage, std::move(deferred));
+  environment_.report_memory();
+  return make_handle(info_.Env(), std::move(outputs_[0]));
+}
+
+Napi::Value Call::enqueue(std::shared_ptr<Command> command, size_t declared_outputs) {
+  device_->throw_error();
+  for (const Storage* storage : written_) device_->deferrals().run_readers(*storage);
+  if (recorder_) {
+    for (const auto& storage : storages_) {
+      if (storage) recorder_->operand(storage, std::ranges::count(written_, storage.get()));
+    }
+    for (const Tensor& output : outputs_) recorder_->output(output.storage);
+    command->record(*recorder_);
+  }
+  device_->submit(std::move(command), recorder_);
+  if (!recorder_ || recorder_->runs()) {
+    for (Storage* storage : written_) storage->written();
+  }
+  environment_.report_memory();
   const Napi::Env env = info_.Env();
   if (declared_outputs == 0) return env.Undefined();
   if (declared_outputs == 1) return make_handle(env, std::move(outputs_[0]));

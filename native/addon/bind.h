@@ -4,12 +4,14 @@
 
 #include <napi.h>
 
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
 
 #include "addon/environment.h"
 #include "addon/tensor_handle.h"
+#include "fuse.h"
 #include "ops/all.h"
 
 namespace convgrad::addon {
@@ -52,11 +54,12 @@ class Call {
   Call(const Napi::CallbackInfo& info, const char* op, Names operands)
       : info_(info),
         environment_(Environment::of(info.Env())),
-        recorder_(environment_.recorder()),
+        recorder_(environment_.device()->recorder()),
         op_(op),
         operands_(operands) {}
 
-  void read_operands(Views& views);
+  /// What writes the operands is enqueued, but for operands of an op that may wait with what it continues.
+  void read_operands(Views& views, bool may_wait);
 
   /// A visitor for Params::fields.
   auto field_reader() {
@@ -65,20 +68,26 @@ class Call {
     };
   }
 
-  Recorder* recorder() const { return recorder_; }
-
   /// What an op may keep of a packed operand; `user` tells the ops, and ways of ops, from each other.
-  PackedUse packed_use(int operand, int user);
+  PackedUse packed_use(int operand, int user) { return storages_[static_cast<size_t>(operand)]->packed_use(user); }
+
+  /// Whether the op waits here. Enqueues what writes the operands, but for the one that it continues.
+  bool waits(const std::optional<Place>& place, const std::vector<TensorSpec>& specs, Views& views);
 
   void allocate_outputs(const std::vector<TensorSpec>& specs, Views& views);
 
-  /// Gives the command its kernel and scratch memory, and hands it over. Freeing is stream-ordered: the scratch block
-  /// goes back when the call ends. Returns the handle of the output, or an array of them for an op that declares
-  /// several.
-  Napi::Value enqueue(std::shared_ptr<Command> command, OpId op, size_t declared_outputs);
+  const Kernel& kernel(OpId op) const { return device_->kernel(op); }
+
+  /// Hands the command over and returns the handle of the output, or an array of them for an op that declares several.
+  Napi::Value enqueue(std::shared_ptr<Command> command, size_t declared_outputs);
+
+  /// For an op of one output that waits.
+  Napi::Value defer(std::shared_ptr<Command> command, const Place& place);
 
  private:
   View read_tensor(const Napi::Value& value, const OperandSpec& spec);
+  template <class Chosen>
+  void run_deferred(Views& views, Chosen chosen);
 
   const Napi::CallbackInfo& info_;
   Environment& environment_;
@@ -86,19 +95,11 @@ class Call {
   const char* op_;
   Names operands_;
   std::shared_ptr<Device> device_;
+  std::vector<std::shared_ptr<Storage>> storages_;  // of the operands, lists flattened; null where absent
   std::vector<Storage*> written_;
   std::vector<Tensor> outputs_;
-  std::unique_ptr<Storage> workspace_;
+  int base_ = -1;  // the operand that an op which waits continues
 };
-
-/// An op that packs the same operand in more ways than one tells them apart by its parameters' packed_variant(), 0
-/// or 1.
-template <class Op>
-int packed_user(const typename Op::Params& params) {
-  int variant = 0;
-  if constexpr (requires { params.packed_variant(); }) variant = params.packed_variant();
-  return 2 * static_cast<int>(id_of<Op>) + variant;
-}
 
 template <class Op>
 Napi::Value call(const Napi::CallbackInfo& info) {
@@ -106,16 +107,22 @@ Napi::Value call(const Napi::CallbackInfo& info) {
     Call call(info, Op::name, Op::operands);
     auto command = std::make_shared<CommandOf<Op>>();
     Args<Op>& args = command->arguments;
-    call.read_operands(args.in);
+    call.read_operands(args.in, may_wait<Op>);
     args.params.fields(call.field_reader());
-    call.allocate_outputs(Op::infer(args.params, args.in), args.out);
+    const std::vector<TensorSpec> specs = Op::infer(args.params, args.in);
+    command->kernel = &call.kernel(id_of<Op>);
     if constexpr (has_packed_operand<Op>) {
       args.packed = call.packed_use(Op::packed_operand, packed_user<Op>(args.params));
     }
-    if (Recorder* recorder = call.recorder()) {
-      args.params.fields([recorder](const char*, const auto& value) { recorder->parameter(value); });
+    if constexpr (may_wait<Op>) {
+      const std::optional<Place> place = place_of(args);
+      if (call.waits(place, specs, args.in)) {
+        call.allocate_outputs(specs, args.out);
+        return call.defer(std::move(command), *place);
+      }
     }
-    return call.enqueue(std::move(command), id_of<Op>, Op::outputs.size());
+    call.allocate_outputs(specs, args.out);
+    return call.enqueue(std::move(command), Op::outputs.size());
   });
 }
 

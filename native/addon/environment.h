@@ -7,10 +7,8 @@
 #include <deque>
 #include <memory>
 #include <mutex>
-#include <utility>
 
 #include "device.h"
-#include "plan.h"
 
 namespace convgrad::addon {
 
@@ -24,12 +22,6 @@ class Environment {
   static Environment& of(Napi::Env env) { return *env.GetInstanceData<Environment>(); }
 
   const std::shared_ptr<Device>& device() { return device_; }
-
-  /// What ops are recorded by, while they are: see plan_handle.cpp.
-  Recorder* recorder() { return recorder_.get(); }
-  std::unique_ptr<Recorder> exchange_recorder(std::unique_ptr<Recorder> recorder) {
-    return std::exchange(recorder_, std::move(recorder));
-  }
 
   /// Runs `settle(error)` on the JavaScript thread after everything that is enqueued now; keeps the process alive until
   /// then.
@@ -54,7 +46,6 @@ class Environment {
 
   Napi::Env env_;
   std::shared_ptr<Device> device_;
-  std::unique_ptr<Recorder> recorder_;
   napi_threadsafe_function wake_ = nullptr;
   std::mutex mutex_;
   std::deque<Completion> completions_;  // guarded by mutex_

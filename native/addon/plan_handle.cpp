@@ -39,29 +39,33 @@ std::vector<Tensor> tensors_of(const Napi::Value& value, const char* function, c
   check(value.IsArray(), "ERR_VALUE", function, ": ", what, " must be an array of tensors");
   const Napi::Array array = value.As<Napi::Array>();
   std::vector<Tensor> tensors;
-  for (uint32_t i = 0; i < array.Length(); ++i) tensors.push_back(readable_tensor_of(array.Get(i), function, what));
+  for (uint32_t i = 0; i < array.Length(); ++i) tensors.push_back(written_tensor_of(array.Get(i), function, what));
   return tensors;
 }
 
-Recorder& recorder_of(Environment& environment, const char* function) {
-  check(environment.recorder(), "ERR_STATE", function, ": nothing is being recorded");
-  return *environment.recorder();
+Recorder& recorder_of(const Device& device, const char* function) {
+  check(device.recorder(), "ERR_STATE", function, ": nothing is being recorded");
+  return *device.recorder();
 }
 
 Napi::Value begin_recording(const Napi::CallbackInfo& info) {
   return guarded(info, [&]() -> Napi::Value {
-    Environment& environment = Environment::of(info.Env());
-    check(!environment.recorder(), "ERR_STATE", "beginRecording: something is being recorded already");
+    const std::shared_ptr<Device>& device = Environment::of(info.Env()).device();
+    check(!device->recorder(), "ERR_STATE", "beginRecording: something is being recorded already");
     const auto inputs = tensors_of(info[0], "beginRecording", "inputs");
     const auto mode = static_cast<RecordingMode>(read_name(info[1], "beginRecording", "mode", kModes));
-    environment.exchange_recorder(std::make_unique<Recorder>(environment.device(), inputs, mode));
+    device->deferrals().close();
+    device->exchange_recorder(std::make_unique<Recorder>(device, inputs, mode));
     return info.Env().Undefined();
   });
 }
 
 Napi::Value mark_recording(const Napi::CallbackInfo& info) {
   return guarded(info, [&]() -> Napi::Value {
-    recorder_of(Environment::of(info.Env()), "markRecording").mark();
+    Device& device = *Environment::of(info.Env()).device();
+    Recorder& recorder = recorder_of(device, "markRecording");
+    device.deferrals().run_all();
+    recorder.mark();
     return info.Env().Undefined();
   });
 }
@@ -69,25 +73,30 @@ Napi::Value mark_recording(const Napi::CallbackInfo& info) {
 /// endRecording(results): the plan, or null where there can be none.
 Napi::Value end_recording(const Napi::CallbackInfo& info) {
   return guarded(info, [&]() -> Napi::Value {
-    const auto recorder = Environment::of(info.Env()).exchange_recorder(nullptr);
-    check(recorder != nullptr, "ERR_STATE", "endRecording: nothing is being recorded");
-    auto plan = recorder->finish(tensors_of(info[0], "endRecording", "results"));
+    Device& device = *Environment::of(info.Env()).device();
+    recorder_of(device, "endRecording");
+    const auto results = tensors_of(info[0], "endRecording", "results");
+    device.deferrals().run_all();
+    auto plan = device.exchange_recorder(nullptr)->finish(results);
     return plan ? make_plan_handle(info.Env(), std::move(plan)) : info.Env().Null();
   });
 }
 
 /// abortRecording(): as if it had not been begun. Without a recording it does nothing.
 Napi::Value abort_recording(const Napi::CallbackInfo& info) {
-  Environment::of(info.Env()).exchange_recorder(nullptr);
+  Environment::of(info.Env()).device()->exchange_recorder(nullptr);
   return info.Env().Undefined();
 }
 
-/// endDryRun(plan): whether all until now was as in the recording of the plan until its mark.
+/// endDryRun(plan): whether all until the mark was as in the recording of the plan.
 Napi::Value end_dry_run(const Napi::CallbackInfo& info) {
   return guarded(info, [&]() -> Napi::Value {
-    const auto recorder = Environment::of(info.Env()).exchange_recorder(nullptr);
-    check(recorder != nullptr, "ERR_STATE", "endDryRun: nothing is being recorded");
-    return Napi::Boolean::New(info.Env(), recorder->digest() == plan_of(info[0]).marked_digest());
+    Device& device = *Environment::of(info.Env()).device();
+    Recorder& recorder = recorder_of(device, "endDryRun");
+    recorder.mark();
+    const bool same = recorder.marked_digest() == plan_of(info[0]).marked_digest();
+    device.exchange_recorder(nullptr);
+    return Napi::Boolean::New(info.Env(), same);
   });
 }
 

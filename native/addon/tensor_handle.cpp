@@ -49,6 +49,16 @@ Napi::Value new_typed_array(Napi::Env env, Napi::ArrayBuffer buffer, DType dtype
   return Napi::Value(env, array);
 }
 
+/// What was asked for runs, though nobody has looked at it: a benchmark measures what it says. Without memory for it,
+/// it does not.
+void run_unless_continued(Storage& storage) {
+  if (!storage.deferred || storage.deferred->continued) return;
+  try {
+    storage.device->deferrals().run(storage);
+  } catch (const Error&) {
+  }
+}
+
 /// fromTypedArray(data, shape): copies at once, so that the caller may change or transfer the array afterwards.
 Napi::Value from_typed_array(const Napi::CallbackInfo& info) {
   return guarded(info, [&]() -> Napi::Value {
@@ -65,7 +75,7 @@ Napi::Value from_typed_array(const Napi::CallbackInfo& info) {
     Tensor tensor = Tensor::allocate(environment.device(), dtype, shape, /*idle=*/true);
     const auto* bytes = static_cast<const std::byte*>(data.ArrayBuffer().Data());
     tensor.storage->device->upload(tensor, bytes + data.ByteOffset());
-    if (Recorder* recorder = environment.recorder()) recorder->constant(tensor);
+    if (Recorder* recorder = environment.device()->recorder()) recorder->constant(tensor);
     environment.report_memory();
     return make_handle(info.Env(), std::move(tensor));
   });
@@ -88,8 +98,17 @@ Napi::Value reshape(const Napi::CallbackInfo& info) {
 Napi::Value dispose(const Napi::CallbackInfo& info) {
   return guarded(info, [&]() -> Napi::Value {
     Tensor& tensor = tensor_of(info[0], "dispose", "tensor");
+    if (tensor.storage.use_count() == 1) run_unless_continued(*tensor.storage);
     tensor.storage.reset();
     Environment::of(info.Env()).report_memory();
+    return info.Env().Undefined();
+  });
+}
+
+/// compute(tensor): enqueues what writes the tensor, if that waits for the ops after it.
+Napi::Value compute(const Napi::CallbackInfo& info) {
+  return guarded(info, [&]() -> Napi::Value {
+    written_tensor_of(info[0], "compute", "tensor");
     return info.Env().Undefined();
   });
 }
@@ -115,8 +134,8 @@ Napi::Value version_of(const Napi::CallbackInfo& info) {
 Napi::Value data(const Napi::CallbackInfo& info) {
   return guarded(info, [&]() -> Napi::Value {
     Environment& environment = Environment::of(info.Env());
-    if (Recorder* recorder = environment.recorder()) recorder->refuse("calls data()");
-    const Tensor tensor = readable_tensor_of(info[0], "data", "tensor");
+    if (Recorder* recorder = environment.device()->recorder()) recorder->refuse("calls data()");
+    const Tensor tensor = written_tensor_of(info[0], "data", "tensor");
     Napi::ArrayBuffer buffer = Napi::ArrayBuffer::New(info.Env(), tensor.bytes());
     auto reference = std::make_shared<Napi::ObjectReference>(Napi::Persistent(buffer.As<Napi::Object>()));
     auto deferred = std::make_shared<Napi::Promise::Deferred>(info.Env());
@@ -141,8 +160,8 @@ Napi::Value data(const Napi::CallbackInfo& info) {
 /// Like data(), but blocks the thread.
 Napi::Value data_sync(const Napi::CallbackInfo& info) {
   return guarded(info, [&]() -> Napi::Value {
-    if (Recorder* recorder = Environment::of(info.Env()).recorder()) recorder->refuse("calls dataSync()");
-    const Tensor& tensor = readable_tensor_of(info[0], "dataSync", "tensor");
+    if (Recorder* recorder = Environment::of(info.Env()).device()->recorder()) recorder->refuse("calls dataSync()");
+    const Tensor& tensor = written_tensor_of(info[0], "dataSync", "tensor");
     Napi::ArrayBuffer buffer = Napi::ArrayBuffer::New(info.Env(), tensor.bytes());
     tensor.storage->device->download(tensor, buffer.Data(), [](const Error*) {});
     tensor.storage->device->synchronize();
@@ -179,10 +198,16 @@ Tensor& tensor_of(const Napi::Value& value, const char* op, std::string_view ope
 Tensor& readable_tensor_of(const Napi::Value& value, const char* op, std::string_view operand) {
   Tensor& tensor = tensor_of(value, op, operand);
   if (tensor.storage->is_placeholder) {
-    const Recorder* recorder = Environment::of(value.Env()).recorder();
+    const Recorder* recorder = Environment::of(value.Env()).device()->recorder();
     check(recorder && !recorder->runs(), "ERR_STATE", op, ": ", operand,
           " has no elements: it was made while a recorded function was checked, and kept");
   }
+  return tensor;
+}
+
+Tensor& written_tensor_of(const Napi::Value& value, const char* op, std::string_view operand) {
+  Tensor& tensor = readable_tensor_of(value, op, operand);
+  tensor.storage->device->deferrals().run(*tensor.storage);
   return tensor;
 }
 
@@ -193,6 +218,7 @@ void export_tensor_functions(Napi::Env env, Napi::Object exports) {
   add("fromTypedArray", from_typed_array);
   add("reshape", reshape);
   add("dispose", dispose);
+  add("compute", compute);
   add("shape", shape_of);
   add("dtype", dtype_of_handle);
   add("version", version_of);

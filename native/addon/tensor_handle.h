@@ -17,6 +17,9 @@ Tensor& tensor_of(const Napi::Value& value, const char* op, std::string_view ope
 /// The same where its elements are wanted, which placeholders do not have.
 Tensor& readable_tensor_of(const Napi::Value& value, const char* op, std::string_view operand);
 
+/// The same, with what writes it in the stream.
+Tensor& written_tensor_of(const Napi::Value& value, const char* op, std::string_view operand);
+
 /// dispose, shape, dtype, id and the like, and creation and reading of tensors.
 void export_tensor_functions(Napi::Env env, Napi::Object exports);
 

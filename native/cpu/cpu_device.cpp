@@ -63,13 +63,9 @@ class CpuDevice final : public Device {
   const char* name() const override { return "cpu"; }
   const Kernel& kernel(OpId op) const override { return kKernels[static_cast<int>(op)]; }
 
-  void enqueue(std::shared_ptr<Command> command) override {
-    throw_pending_error();
-    push({std::move(command), nullptr});
-  }
+  void enqueue(std::shared_ptr<Command> command) override { push({std::move(command), nullptr}); }
 
   void replay(std::shared_ptr<Program> program, Binding binding) override {
-    throw_pending_error();
     push({nullptr, [this, program = std::move(program), binding = std::move(binding)](const Error*) {
             program->bind(binding);
             for (const auto& command : program->commands()) run_command(*command);
@@ -91,7 +87,14 @@ class CpuDevice final : public Device {
 
   void synchronize() override {
     drain();
-    throw_pending_error();
+    throw_error();
+  }
+
+  void throw_error() override {
+    if (!failed_.load(std::memory_order_acquire)) return;
+    const Error error = *error_;  // written before failed_, and not again while it is set
+    acknowledge_error();
+    throw error;
   }
 
   void acknowledge_error() override {
@@ -124,13 +127,6 @@ class CpuDevice final : public Device {
       queued_.store(queue_.size(), std::memory_order_release);
     }
     if (sleeping_.load(std::memory_order_seq_cst)) wake_.notify_one();
-  }
-
-  void throw_pending_error() {
-    if (!failed_.load(std::memory_order_acquire)) return;
-    const Error error = *error_;  // written before failed_, and not again while it is set
-    acknowledge_error();
-    throw error;
   }
 
   /// The dispatcher thread.
@@ -167,7 +163,7 @@ class CpuDevice final : public Device {
   void run_command(const Command& command) {
     if (failed_.load(std::memory_order_relaxed)) return;
     try {
-      command.run(command.args());
+      command.kernel->run(command.args());
     } catch (const Error& error) {
       set_error(Error(error.code(), std::string(command.op_name) + ": " + error.what()));
     } catch (const std::exception& error) {

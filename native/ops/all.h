@@ -36,4 +36,13 @@ inline constexpr OpId id_of = OpId::count;
 #include "ops.inc"
 #undef CONVGRAD_OP
 
+/// An op that packs the same operand in more ways than one tells them apart by its parameters' packed_variant(), 0
+/// or 1.
+template <class Op>
+int packed_user(const typename Op::Params& params) {
+  int variant = 0;
+  if constexpr (requires { params.packed_variant(); }) variant = params.packed_variant();
+  return 2 * static_cast<int>(id_of<Op>) + variant;
+}
+
 }  // namespace convgrad
