@@ -122,7 +122,7 @@ describe('a captured training step', () => {
 
   it('needs less memory than step by step', async () => {
     const { step, dispose } = training();
-    const [x, labels] = [randomUniform([16, 12, 12, 3]), randomInt([16], 0, 5)];
+    const [x, labels] = [randomUniform([32, 12, 12, 3]), randomInt([32], 0, 5)];
     const peakOf = async (body: () => Tensor): Promise<number> => {
       body().dispose();
       await synchronize();
