@@ -60,7 +60,7 @@ export function markdown({ machine, comparisons, startup }: Report, titles: read
       '# convgrad beside other libraries',
       `${machine.processor}, ${machine.isa}, Node ${machine.node}; ${names.join(', ')}. Written by \`npm run bench:compare\`.`,
       'Medians in milliseconds; a ratio is how many times as fast convgrad is. GFLOP/s count the operations of direct convolutions: ' +
-      "Winograd's makes do with fewer, so that a share of the peak may be above 100 %.",
+        "Winograd's makes do with fewer, so that a share of the peak may be above 100 %.",
       ...threadCounts.map((threads) =>
         section(
           threads,
