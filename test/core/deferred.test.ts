@@ -4,7 +4,6 @@ import {
   batchNorm,
   conv2d,
   convTranspose2d,
-  deviceInfo,
   keep,
   matmul,
   memory,
@@ -22,17 +21,11 @@ import {
   zeros,
   type Tensor,
 } from '../../lib';
+import { commandsOf } from '../support/commands';
 import { errorOf, expectClose, expectExact } from '../support/compare';
 import { TestData } from '../support/random';
 
 const data = new TestData();
-
-/** Commands that the device gets while `body` runs. */
-function commandsOf(body: () => unknown): number {
-  const before = deviceInfo().commands;
-  body();
-  return deviceInfo().commands - before;
-}
 
 const image = (): Tensor => data.tensor([2, 5, 6, 4]);
 const weight = (): Tensor => data.tensor([3, 3, 4, 4]);

@@ -1,7 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import {
   add,
-  deviceInfo,
   layers,
   memory,
   mul,
@@ -17,17 +16,11 @@ import {
   tidy,
   type Tensor,
 } from '../../lib';
+import { commandsOf } from '../support/commands';
 import { expectClose, expectExact } from '../support/compare';
 import { TestData } from '../support/random';
 
 const data = new TestData();
-
-/** Commands that the device gets while `body` runs. */
-function commandsOf(body: () => unknown): number {
-  const before = deviceInfo().commands;
-  body();
-  return deviceInfo().commands - before;
-}
 
 /** Gives every parameter and statistic a value of its own, as training would. */
 function randomize<M extends nn.Module>(model: M): M {
